@@ -1,0 +1,38 @@
+# The only task runner. Two commands do everything on a fresh machine: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench venv clean
+
+PYTHON ?= python3
+RUN := .venv/bin
+DEMO_FLAGS ?=
+
+help: ## Show what can be made
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+
+demo: .venv/.runtime ## Close the loop on real packets (90 s); results in results/latest
+	$(RUN)/detnet lab run $(DEMO_FLAGS)
+
+test: .venv/.dev lint ## Lint, types, layers and every test
+	$(RUN)/pytest $(PYTEST_FLAGS)
+
+lint: .venv/.dev ## ruff, mypy --strict, import-linter
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+bench: .venv/.dev ## Benchmarks: cost of measuring and deciding
+	$(RUN)/python -m bench
+
+venv: .venv/.runtime ## Only .venv with the detnet command
+
+.venv/.runtime: pyproject.toml uv.lock scripts/venv
+	scripts/venv "$(PYTHON)" --no-default-groups
+	@touch $@
+
+.venv/.dev: pyproject.toml uv.lock scripts/venv
+	scripts/venv "$(PYTHON)" --group dev
+	@touch $@ .venv/.runtime
+
+clean: ## Remove the virtual environment and caches
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
