@@ -51,4 +51,10 @@ class Reading(Struct, frozen=True, kw_only=True):
     loss_forward_ratio: float | None = None
     loss_backward_ratio: float | None = None
     send_lateness_p95_ms: float | None = None
+    scanner_rtt_p95_ms: float | None = None  # round trips of the safety scanner's own requests
     link: LinkCounters | None = None
+
+    @property
+    def trusted(self) -> bool:
+        """Whether its figures may be used to decide."""
+        return self.quality is Quality.FRESH

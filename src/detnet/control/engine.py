@@ -1,0 +1,97 @@
+"""One decision: judge, smooth, ask the law, guard.
+
+    reading -> quality -> smoothing -> settling -> deadband -> law -> bounds -> threshold -> decision
+
+Invariants: pure: time comes in with the readings and with `applied`; the same sequence of calls gives the same decisions. What is
+in force changes only by `applied`, that is, by what was read back from the network: a decision that failed leaves no trace.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from detnet.control.decision import Decision, GuardAction, Proposal, Verdict
+from detnet.control.guard import Guard, GuardParams
+
+if TYPE_CHECKING:
+    from detnet.control.laws import Law
+    from detnet.control.objective import Objective
+    from detnet.control.reading import Reading
+    from detnet.units import Rate
+
+
+class Engine:
+    """Decides for one link.
+
+    Args:
+        law: the rule that proposes.
+        objective: what the critical flow is promised.
+        guard: bounds and tolerances around any law.
+        start: the budget in force before the first decision.
+        interval_s: seconds between decisions. Windows in between are smoothed in, and decide nothing. 0: decide at every reading.
+    """
+
+    def __init__(
+        self, law: Law, objective: Objective, guard: GuardParams, *, start: Rate, interval_s: float = 5.0
+    ) -> None:
+        self._law, self._objective, self._guard = law, objective, Guard(guard)
+        self._interval_s = interval_s
+        self._decided_at_s: float | None = None
+        self._settled_at_s = float("-inf")
+        self.in_force = start
+
+    def step(self, reading: Reading) -> Decision | None:
+        """Take in one window; the decision if one is due, else `None`."""
+        jitter_ms = self._guard.smooth(reading.jitter_p95_ms if reading.trusted else None)
+        if not self._due(reading):
+            return None
+        self._decided_at_s = reading.at_s
+        limit, action = self._guard.blind(reading.quality, reading.quality_reason, self.in_force)
+        if action is None and jitter_ms is not None:
+            return self._judged(reading, jitter_ms)
+        return self._decision(reading, jitter_ms, None, limit, action.reason if action else "nothing measured", (action,))
+
+    def applied(self, limit: Rate, *, at_s: float, settle_s: float) -> None:
+        """The network now enforces `limit`: read back at `at_s`, on the clock of the readings, and settled `settle_s` later."""
+        if limit != self.in_force:
+            self._settled_at_s = at_s + settle_s
+        self.in_force = limit
+
+    def _due(self, reading: Reading) -> bool:
+        # Half a window of slack: windows end a little early or late, decisions must not slip by a whole window for it.
+        slack_s = reading.window_s / 2
+        return self._decided_at_s is None or reading.at_s - self._decided_at_s >= self._interval_s - slack_s
+
+    def _judged(self, reading: Reading, jitter_ms: float) -> Decision:
+        """The way of a fresh reading."""
+        objective_ms = self._objective.jitter_ms
+        hold = self._guard.settling(
+            reading.at_s - reading.window_s, reading.at_s, self._settled_at_s
+        ) or self._guard.deadband(jitter_ms, objective_ms)
+        if hold is not None:
+            return self._decision(reading, jitter_ms, None, self.in_force, hold.reason, (hold,))
+        proposal = self._law.propose(jitter_ms, objective_ms, self.in_force)
+        limit, actions = self._guard.bound(proposal.budget, self.in_force)
+        return self._decision(reading, jitter_ms, proposal, limit, proposal.reason, actions)
+
+    def _decision(
+        self,
+        reading: Reading,
+        jitter_ms: float | None,
+        proposal: Proposal | None,
+        limit: Rate,
+        reason: str,
+        actions: tuple[GuardAction | None, ...],
+    ) -> Decision:
+        return Decision(
+            at_s=reading.at_s,
+            law=self._law.name,
+            verdict=Verdict.between(self.in_force, limit),
+            reason=reason,
+            in_force=self.in_force,
+            proposed=proposal.budget if proposal else None,
+            limit=limit,
+            jitter_ms=jitter_ms,
+            guard=tuple(action for action in actions if action is not None),
+            reading=reading,
+        )

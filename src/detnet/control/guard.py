@@ -1,0 +1,130 @@
+"""What stands between any law and the network.
+
+The guard decides whether a law is asked at all, and what of its answer reaches the pods:
+
+| action      | when                                                      | what it does                                       |
+|-------------|-----------------------------------------------------------|----------------------------------------------------|
+| `blind`     | the reading is not fresh                                  | hold, then the base rate, then the floor; never up |
+| `settling`  | the window overlaps the time after a change               | hold                                               |
+| `deadband`  | smoothed jitter within ±0.2 ms of the objective           | hold, but above the objective only `patience` times |
+| `bounds`    | the proposal lies outside floor..ceiling                  | clip                                               |
+| `threshold` | the change is smaller than what a change costs            | hold                                               |
+
+Invariants: pure; a reading that is not fresh never raises a budget; a limit never leaves floor..ceiling; every intervention is
+recorded with its reason. Smoothing is an exponentially weighted moving average of p95 jitter: s += alpha (x - s); it starts anew
+after a gap in the data, since what was before the gap says nothing of now.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from detnet.control.decision import GuardAction
+from detnet.control.reading import Quality
+from detnet.errors import InputError
+from detnet.units import Rate, mbps
+
+# p95 of a window cannot be moved by a share of its samples smaller than this; so much of a window may lie in the settling.
+UNSETTLED_SHARE = 0.05
+
+
+class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Bounds and tolerances. The time to hold and to stay at the base are counted in decisions, so that they fit any interval."""
+
+    floor: Rate = mbps(10)
+    ceiling: Rate = mbps(1000)
+    base: Rate = mbps(50)  # the rate that is believed safe without looking
+    threshold: Rate = mbps(5)
+    deadband_ms: float = 0.2
+    patience: int = 3  # a band is no licence to miss: so many decisions above the objective are tolerated within it
+    ema_alpha: float = 0.5  # 1.0: no smoothing
+    hold_decisions: int = 3
+    base_decisions: int = 12
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor <= self.ceiling:
+            raise InputError("floor", str(self.floor), f"a rate above 0, at most the ceiling ({self.ceiling})")
+        if not self.floor <= self.base <= self.ceiling:
+            raise InputError("base", str(self.base), f"a rate between floor and ceiling ({self.floor} to {self.ceiling})")
+        if not 0 < self.ema_alpha <= 1:
+            raise InputError("ema_alpha", self.ema_alpha, "a number above 0, at most 1")
+        if self.deadband_ms < 0:
+            raise InputError("deadband_ms", self.deadband_ms, "0 (off) or more milliseconds")
+
+    @classmethod
+    def raw(cls, *, floor: Rate | None = None, ceiling: Rate | None = None) -> GuardParams:
+        """Bounds and threshold only: no deadband, no smoothing. What the classic loop did."""
+        low, high = floor or mbps(10), ceiling or mbps(1000)
+        return cls(floor=low, ceiling=high, base=low, deadband_ms=0.0, ema_alpha=1.0)
+
+
+class Guard:
+    """Keeps what the guard has to remember: the smoothed jitter, how long it has been blind, how long it has been patient."""
+
+    def __init__(self, params: GuardParams) -> None:
+        self.params = params
+        self._smoothed_ms: float | None = None
+        self._blind = 0
+        self._over_in_band = 0
+
+    def smooth(self, jitter_ms: float | None) -> float | None:
+        """Take one window's p95 jitter into the average; `None` (nothing measured) empties it."""
+        if jitter_ms is None:
+            self._smoothed_ms = None
+        elif self._smoothed_ms is None:
+            self._smoothed_ms = jitter_ms
+        else:
+            self._smoothed_ms += self.params.ema_alpha * (jitter_ms - self._smoothed_ms)
+        return self._smoothed_ms
+
+    def blind(self, quality: Quality, reason: str, in_force: Rate) -> tuple[Rate, GuardAction | None]:
+        """The budget while nothing trustworthy is known, and the action; `None` and the budget in force where the data are fresh."""
+        if quality is Quality.FRESH:
+            self._blind = 0
+            return in_force, None
+        if quality is Quality.IDLE:  # nobody is harmed, nobody may be helped: neither up nor down
+            return in_force, GuardAction("blind", f"idle: {reason}; hold")
+        self._blind += 1
+        p = self.params
+        if self._blind <= p.hold_decisions:
+            what, limit = "hold", in_force
+        elif self._blind <= p.hold_decisions + p.base_decisions:
+            what, limit = f"at most the base rate {p.base}", min(in_force, p.base)
+        else:
+            what, limit = f"down to the floor {p.floor}", min(in_force, p.floor)
+        return Rate(limit), GuardAction("blind", f"{quality}: {reason}; decision {self._blind} without data: {what}")
+
+    def settling(self, window_start_s: float, window_end_s: float, settled_at_s: float) -> GuardAction | None:
+        """Hold where too much of the window was measured before the last change had settled."""
+        unsettled_s = settled_at_s - window_start_s
+        if unsettled_s > UNSETTLED_SHARE * (window_end_s - window_start_s):
+            return GuardAction("settling", f"the first {unsettled_s:.2f} s of the window lie in the settling of the last change")
+        return None
+
+    def deadband(self, jitter_ms: float, objective_ms: float) -> GuardAction | None:
+        """Hold near the objective. Above it only `patience` times in a row, then the law is asked all the same."""
+        p = self.params
+        if p.deadband_ms == 0 or abs(jitter_ms - objective_ms) > p.deadband_ms:
+            self._over_in_band = 0
+            return None
+        self._over_in_band = self._over_in_band + 1 if jitter_ms > objective_ms else 0
+        if self._over_in_band > p.patience:
+            return None
+        return GuardAction("deadband", f"jitter {jitter_ms:.3f} ms within ±{p.deadband_ms:g} ms of {objective_ms:g} ms")
+
+    def bound(self, proposed: Rate, in_force: Rate) -> tuple[Rate, tuple[GuardAction, ...]]:
+        """Clip to floor..ceiling, and drop a change that is too small to be worth its cost."""
+        p = self.params
+        actions: list[GuardAction] = []
+        limit = Rate(min(max(proposed, p.floor), p.ceiling))
+        if limit != proposed:
+            actions.append(GuardAction("bounds", f"{_signed(proposed)} clipped to {limit}"))
+        inside = p.floor <= in_force <= p.ceiling
+        if inside and limit != in_force and abs(limit - in_force) < p.threshold:
+            actions.append(GuardAction("threshold", f"a change of less than {p.threshold} is not made"))
+            limit = in_force
+        return limit, tuple(actions)
+
+
+def _signed(rate: int) -> str:
+    return f"-{Rate(-rate)}" if rate < 0 else str(Rate(rate))

@@ -1,0 +1,1 @@
+"""The service that closes the loop: reads, decides, acts, records."""

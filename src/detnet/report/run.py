@@ -1,0 +1,85 @@
+"""The record of one run, from which every report is made.
+
+Invariants: it holds what was measured and decided, nothing that was computed for show; figures are computed from it, once, in
+`detnet.report.summary`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct, field
+
+from detnet.control.objective import Objective  # noqa: TC001 - msgspec reads the annotations at run time
+from detnet.control.reading import Reading  # noqa: TC001 - as above
+from detnet.controller.journal import Entry  # noqa: TC001 - as above
+from detnet.sense.histogram import Histogram
+
+
+class Phase(StrEnum):
+    """The three parts of a run, in their order."""
+
+    QUIET = "quiet"  # critical traffic alone
+    UNCONTROLLED = "uncontrolled"  # best effort as the load wants it
+    CONTROLLED = "controlled"  # the same load, paced
+
+    @property
+    def explained(self) -> str:
+        """What happens in it, in a few words."""
+        return {
+            Phase.QUIET: "critical traffic alone",
+            Phase.UNCONTROLLED: "best effort without control",
+            Phase.CONTROLLED: "the same load under control",
+        }[self]
+
+
+class Window(Struct, frozen=True, kw_only=True):
+    """One window of the run. `time_s` is its end, counted from the start of the run; `limit_mbps` is None where nothing is limited."""
+
+    time_s: float
+    phase: Phase
+    settled: bool  # False in the first seconds of a phase, which no figure counts
+    limit_mbps: float | None
+    reading: Reading
+
+
+class Distributions(Struct):
+    """All settled samples of one phase, added up."""
+
+    ipdv: Histogram = field(default_factory=Histogram)
+    delay: Histogram = field(default_factory=Histogram)
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """How long a phase lasts, and how much of its beginning is settling and not counted."""
+
+    seconds: float
+    settle_s: float
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What the run was made of."""
+
+    engine: str
+    sensor: str
+    actuator: str
+    law: str
+    kernel: str
+    link_mbps: float
+    interval_s: float
+    objective: Objective
+    plan: dict[Phase, Plan]
+    started: str  # ISO 8601, UTC
+    load: str  # in words: shape, pods, batch
+    queue: str  # in words: kind and depth of the bottleneck
+    notes: tuple[str, ...] = ()  # what this machine lacked, and what that costs
+
+
+class Run(Struct, kw_only=True):
+    """Everything that one run left behind. `interrupted` says that it was ended before its time."""
+
+    settings: Settings
+    windows: list[Window] = field(default_factory=list)
+    journal: list[Entry] = field(default_factory=list)
+    distributions: dict[Phase, Distributions] = field(default_factory=dict)
+    interrupted: bool = False
