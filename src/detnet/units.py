@@ -44,7 +44,7 @@ _RATE_HINTS = (
 )
 
 _DURATION = re.compile(
-    rf"(?:(?P<h>{_NUMBER})h)?(?:(?P<m>{_NUMBER})m(?!s))?(?:(?P<s>{_NUMBER})s)?(?:(?P<ms>{_NUMBER})ms)?|(?P<plain>{_NUMBER})"
+    rf"(?:(?P<h>{_NUMBER})h)?(?:(?P<m>{_NUMBER})m)?(?:(?P<s>{_NUMBER})s)?(?:(?P<ms>{_NUMBER})ms)?|(?P<plain>{_NUMBER})"
 )
 _SECONDS = {"h": Fraction(3600), "m": Fraction(60), "s": Fraction(1), "ms": Fraction(1, 1000), "plain": Fraction(1)}
 _A_DURATION = "a time over zero, such as 500ms, 90s, 1h30m or plain seconds"
@@ -71,13 +71,11 @@ class Rate(int):
             InputError: it is not a rate. The error says what must change.
         """
         found = _match(_QUANTITY, text)
-        if found is None:
+        if found is None or (found["sign"] == "-" and Fraction(found["number"])):
             raise _refusal(field, text, _A_RATE, _RATE_HINTS)
-        number, suffix = Fraction(found["number"]), found["suffix"]
-        if number and found["sign"] == "-":
-            raise _refusal(field, text, _A_RATE, _RATE_HINTS)
+        suffix = found["suffix"]
         base, exponent = _SUFFIXES[suffix] if suffix in _SUFFIXES else (10, int(suffix[1:]))
-        bits = ceil(number * Fraction(base) ** exponent)
+        bits = ceil(Fraction(found["number"]) * Fraction(base) ** exponent)
         if bits > LARGEST_RATE and base == 10:
             raise InputError(field, text, f"{_A_RATE}; at most {LARGEST_RATE}")
         return cls(min(bits, LARGEST_RATE))
@@ -140,7 +138,7 @@ def format_duration_s(seconds: float) -> str:
         return f"{total_ms}ms"
     minutes, ms = divmod(total_ms, 60_000)
     hours, minutes = divmod(minutes, 60)
-    return "".join(f"{count:g}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (ms / 1000, "s")) if count)
+    return "".join(f"{count:.15g}{unit}" for count, unit in ((hours, "h"), (minutes, "m"), (ms / 1000, "s")) if count)
 
 
 def _match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

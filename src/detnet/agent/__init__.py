@@ -1,0 +1,1 @@
+"""What runs on a node: the probe, and the reflector that answers it."""
