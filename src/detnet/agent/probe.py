@@ -147,9 +147,7 @@ def main() -> None:
         sock.connect((options.to, options.port))
         sock.setblocking(False)
         timestamps.stamp_both_ways(sock)
-        session = Session(
-            sock, period_s=options.period_s, window_s=options.window_s, size=options.size, ssid=options.ssid
-        )
+        session = Session(sock, period_s=options.period_s, window_s=options.window_s, size=options.size, ssid=options.ssid)
         run(session, options.period_s)
 
 

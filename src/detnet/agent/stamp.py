@@ -91,9 +91,7 @@ def decode_reply(data: bytes) -> Reply | None:
     """What a reflector answered; None if this is not STAMP."""
     if len(data) < BASE_BYTES:
         return None
-    (reflector_sequence, out_s, out_ns, _, ssid, in_s, in_ns, sequence, sent_s, sent_ns, error, _, ttl) = (
-        _REPLY.unpack_from(data)
-    )
+    (reflector_sequence, out_s, out_ns, _, ssid, in_s, in_ns, sequence, sent_s, sent_ns, error, _, ttl) = _REPLY.unpack_from(data)
     if error & 0xFF == 0:
         return None
     return Reply(reflector_sequence, out_s * _NS + out_ns, in_s * _NS + in_ns, sequence, sent_s * _NS + sent_ns, ssid, ttl)

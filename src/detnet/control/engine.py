@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from detnet.control.decision import Decision, GuardAction, Proposal, Verdict
+from detnet.control.decision import Decision, GuardAction, Verdict
 from detnet.control.guard import Guard, GuardParams
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ class Engine:
         interval_s: seconds between decisions. Windows in between are smoothed in, and decide nothing. 0: decide at every reading.
     """
 
-    def __init__(
-        self, law: Law, objective: Objective, guard: GuardParams, *, start: Rate, interval_s: float = 5.0
-    ) -> None:
+    def __init__(self, law: Law, objective: Objective, guard: GuardParams, *, start: Rate, interval_s: float = 5.0) -> None:
         self._law, self._objective, self._guard = law, objective, Guard(guard)
         self._interval_s = interval_s
         self._decided_at_s: float | None = None
@@ -49,7 +47,8 @@ class Engine:
         limit, action = self._guard.blind(reading.quality, reading.quality_reason, self.in_force)
         if action is None and jitter_ms is not None:
             return self._judged(reading, jitter_ms)
-        return self._decision(reading, jitter_ms, None, limit, action.reason if action else "nothing measured", (action,))
+        reason = action.reason if action else "nothing measured"
+        return self._decision(reading, jitter_ms, limit, reason, actions=(action,) if action else ())
 
     def applied(self, limit: Rate, *, at_s: float, settle_s: float) -> None:
         """The network now enforces `limit`: read back at `at_s`, on the clock of the readings, and settled `settle_s` later."""
@@ -65,23 +64,24 @@ class Engine:
     def _judged(self, reading: Reading, jitter_ms: float) -> Decision:
         """The way of a fresh reading."""
         objective_ms = self._objective.jitter_ms
-        hold = self._guard.settling(
-            reading.at_s - reading.window_s, reading.at_s, self._settled_at_s
-        ) or self._guard.deadband(jitter_ms, objective_ms)
+        hold = self._guard.settling(reading.at_s - reading.window_s, reading.at_s, self._settled_at_s) or self._guard.deadband(
+            jitter_ms, objective_ms
+        )
         if hold is not None:
-            return self._decision(reading, jitter_ms, None, self.in_force, hold.reason, (hold,))
+            return self._decision(reading, jitter_ms, self.in_force, hold.reason, actions=(hold,))
         proposal = self._law.propose(jitter_ms, objective_ms, self.in_force)
         limit, actions = self._guard.bound(proposal.budget, self.in_force)
-        return self._decision(reading, jitter_ms, proposal, limit, proposal.reason, actions)
+        return self._decision(reading, jitter_ms, limit, proposal.reason, actions=actions, proposed=proposal.budget)
 
     def _decision(
         self,
         reading: Reading,
         jitter_ms: float | None,
-        proposal: Proposal | None,
         limit: Rate,
         reason: str,
-        actions: tuple[GuardAction | None, ...],
+        *,
+        actions: tuple[GuardAction, ...],
+        proposed: Rate | None = None,
     ) -> Decision:
         return Decision(
             at_s=reading.at_s,
@@ -89,9 +89,9 @@ class Engine:
             verdict=Verdict.between(self.in_force, limit),
             reason=reason,
             in_force=self.in_force,
-            proposed=proposal.budget if proposal else None,
+            proposed=proposed,
             limit=limit,
             jitter_ms=jitter_ms,
-            guard=tuple(action for action in actions if action is not None),
+            guard=actions,
             reading=reading,
         )

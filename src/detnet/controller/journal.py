@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO
 
-import msgspec
 from msgspec import Struct
 
 from detnet.act import Outcome  # noqa: TC001 - msgspec reads the annotations at run time
+from detnet.control import codec
 from detnet.control.decision import Decision  # noqa: TC001 - as above
-from detnet.units import Rate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +35,7 @@ class Journal:
     """Appends entries to a file."""
 
     def __init__(self, path: Path) -> None:
-        self._encode = msgspec.json.Encoder(enc_hook=plain).encode
+        self._encode = codec.encode
         self._file: BinaryIO = path.open("wb")
 
     def __enter__(self) -> Self:
@@ -57,18 +56,5 @@ def load(path: Path) -> list[Entry]:
     Raises:
         msgspec.ValidationError: a line is not an entry of this schema.
     """
-    decode = msgspec.json.Decoder(Entry, dec_hook=_rate).decode
+    decode = codec.decoder(Entry)
     return [decode(line) for line in path.read_bytes().splitlines()]
-
-
-def plain(value: object) -> int:
-    """How a rate is written to JSON: as its number of bits per second."""
-    if isinstance(value, Rate):
-        return int(value)
-    raise NotImplementedError(f"no JSON form for {type(value).__name__}")
-
-
-def _rate(kind: type, value: object) -> Rate:
-    if kind is Rate and isinstance(value, int):
-        return Rate(value)
-    raise NotImplementedError(f"no {kind.__name__} in a journal")

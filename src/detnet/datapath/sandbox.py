@@ -114,7 +114,7 @@ def _leave_by_exit(inside: Callable[[], int]) -> NoReturn:
     except SystemExit as leave:
         code = leave.code if isinstance(leave.code, int) else 1
     except BaseException:  # noqa: BLE001 - a forked process must never return into its parent's stack
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         for stream in (sys.stdout, sys.stderr):
             try:

@@ -52,9 +52,7 @@ def stamp_receptions(sock: socket.socket, *, ttl: bool = False) -> None:
 
 def stamp_both_ways(sock: socket.socket) -> None:
     """Have every received and every sent datagram stamped; read the latter with `read_send_stamps`."""
-    sock.setsockopt(
-        socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE | _TX_SCHED | _OPT_ID | _OPT_TSONLY
-    )
+    sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _SOFTWARE | _TX_SCHED | _OPT_ID | _OPT_TSONLY)
 
 
 def receive(sock: socket.socket, size: int) -> Received:
@@ -71,7 +69,7 @@ def receive(sock: socket.socket, size: int) -> Received:
 
 def read_send_stamps(sock: socket.socket) -> list[SendStamp]:
     """All send stamps that are there; never waits."""
-    stamps = []
+    stamps: list[SendStamp] = []
     while True:
         try:
             _, ancillary, _, _ = sock.recvmsg(0, _ANCILLARY_BYTES, socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT)

@@ -22,7 +22,7 @@ class Outcome(StrEnum):
     """How the objective fared while the load was under control."""
 
     MET = "objective met"
-    MOSTLY = "objective mostly met"
+    PARTLY = "objective partly met"
     MISSED = "objective NOT met"
     UNKNOWN = "no result"
 
@@ -36,8 +36,8 @@ class Headline(NamedTuple):
 
     @property
     def text(self) -> str:
-        """All of it in one paragraph."""
-        return " ".join((self.sentence, *self.remarks))
+        """The outcome and the sentence."""
+        return f"{self.outcome[0].upper()}{self.outcome[1:]}. {self.sentence}"
 
 
 def headline(summary: Summary) -> Headline:
@@ -49,24 +49,23 @@ def headline(summary: Summary) -> Headline:
 def _judged(summary: Summary) -> tuple[Outcome, str]:
     controlled = summary.phases[Phase.CONTROLLED]
     if controlled.windows == 0:
-        return Outcome.UNKNOWN, "No result: nothing was counted under control."
+        return Outcome.UNKNOWN, "Nothing was counted under control."
     if controlled.miss_ratio is None:
-        return Outcome.UNKNOWN, "No result: the critical flow sent nothing while the load was under control."
+        return Outcome.UNKNOWN, "The critical flow sent nothing while the load was under control."
     if controlled.p95_jitter_ms is None:
-        return Outcome.UNKNOWN, f"No result: none of the {controlled.windows} windows under control could be measured."
-    jitter = f"p95 jitter {number(controlled.p95_jitter_ms)} ms"
-    objective = f"objective {bound(summary.objective.jitter_ms, 'ms')}"
+        return Outcome.UNKNOWN, f"None of the {controlled.windows} windows under control could be measured."
+    jitter = f"p95 jitter was {number(controlled.p95_jitter_ms)} ms (objective {bound(summary.objective.jitter_ms, 'ms')})"
     over = list(_over(controlled, summary))
     if over:
-        return Outcome.MISSED, f"Objective NOT met: under control, {' and '.join(over)}."
+        return Outcome.MISSED, f"Under control, {' and '.join(over)}."
     kept = f"kept in {percent(1 - controlled.miss_ratio)} of the windows"
     if controlled.miss_ratio > 0.5:
-        return Outcome.MISSED, f"Objective NOT met: under control, the jitter objective was {kept} only."
+        return Outcome.MISSED, f"Under control, {jitter} where it was measured, but the objective was {kept} only."
     unmeasured = list(_unmeasured(controlled))
     if controlled.miss_ratio == 0 and not unmeasured:
-        return Outcome.MET, f"Objective met: under control, {jitter} ({objective}), kept in every window."
+        return Outcome.MET, f"Under control, {jitter}, kept in every window."
     gap = f"; {' and '.join(unmeasured)} not measured" if unmeasured else ""
-    return Outcome.MOSTLY, f"Objective mostly met: under control, {jitter} ({objective}), {kept}{gap}."
+    return Outcome.PARTLY, f"Under control, {jitter}, {kept}{gap}."
 
 
 def _over(phase: PhaseSummary, summary: Summary) -> Iterator[str]:

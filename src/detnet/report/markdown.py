@@ -30,7 +30,7 @@ def markdown(run: Run, summary: Summary) -> str:
 
 def _lines(run: Run, summary: Summary) -> Iterator[str]:
     result = headline(summary)
-    yield from ("# detnet run report", "", f"**{_text(result.sentence)}**", "")
+    yield from ("# detnet run report", "", f"**{_text(result.text)}**", "")
     yield from (f"- {_text(remark)}" for remark in result.remarks)
     yield from ("", "## Figures", "", *_table(tables.figures(summary)), "")
     yield from (f"- {phase}: {phase.explained}" for phase in Phase)
@@ -50,11 +50,11 @@ def _lines(run: Run, summary: Summary) -> Iterator[str]:
 
 def _table(table: Table) -> Iterator[str]:
     yield _row(table.head)
-    yield _row("---" if column in table.words else "---:" for column in range(len(table.head)))[:].replace(r"\-", "-")
+    yield _row(tuple("---" if column in table.words else "---:" for column in range(len(table.head))))
     yield from (_row(row) for row in table.rows)
 
 
-def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
+def _row(cells: tuple[str, ...]) -> str:
     return f"| {' | '.join(_text(cell) for cell in cells)} |"
 
 

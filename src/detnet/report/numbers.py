@@ -10,13 +10,18 @@ ABSENT = "-"
 
 def number(value: float | None) -> str:
     """Write three digits, never with an exponent: 0.0421, 0.612, 1.42, 13.4, 938."""
-    if value is None:
-        return ABSENT
+    if not value:
+        return ABSENT if value is None else "0"
     if 0 < abs(value) < 0.001:
         return "<0.001"
     size = abs(value)
     digits = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 3
     return f"{value:.{digits}f}"
+
+
+def ms(value: float | None) -> str:
+    """Write milliseconds with their unit."""
+    return ABSENT if value is None else f"{number(value)} ms"
 
 
 def percent(ratio: float | None) -> str:

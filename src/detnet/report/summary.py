@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
+from detnet.control import codec
 from detnet.control.decision import Verdict
 from detnet.control.objective import Objective  # noqa: TC001 - msgspec reads the annotations at run time
 from detnet.control.reading import Quality
-from detnet.controller.journal import plain
 from detnet.report.run import Distributions, Phase, Run, Window
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def summarise(run: Run) -> Summary:
 
 def summary_json(summary: Summary) -> bytes:
     """Write a summary as indented JSON that ends its last line."""
-    return msgspec.json.format(msgspec.json.encode(summary, enc_hook=plain), indent=2) + b"\n"
+    return msgspec.json.format(codec.encode(summary), indent=2) + b"\n"
 
 
 def _phase(run: Run, phase: Phase) -> PhaseSummary:

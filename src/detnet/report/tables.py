@@ -55,7 +55,7 @@ def figures(summary: Summary) -> Table:
         ("p95 PDV, ms", lambda p: p.p95_pdv_ms, number, ABSENT),
         ("p95 delay, ms", lambda p: p.p95_delay_ms, number, bound(objective.delay_ms, "ms")),
         ("critical loss", lambda p: p.critical_loss_ratio, percent, bound(100 * objective.loss_ratio, "%")),
-        ("windows over objective", lambda p: p.miss_ratio, percent, ABSENT),
+        ("over objective", lambda p: p.miss_ratio, percent, ABSENT),
         ("best effort, Mbit/s", lambda p: p.best_effort_mbps, number, ABSENT),
         ("limit, Mbit/s", lambda p: p.limit_mbps, number, ABSENT),
         ("scanner p95 RTT, ms", lambda p: p.scanner_rtt_p95_ms, number, ABSENT),
@@ -72,7 +72,7 @@ def figures(summary: Summary) -> Table:
     ]
     counts = [(str(p.windows), str(p.unmeasured_windows)) for p in (quiet, uncontrolled, controlled)]
     table.append(("windows counted", *(count for count, _ in counts), ABSENT, ABSENT))
-    table.append(("windows not measured", *(missing for _, missing in counts), ABSENT, ABSENT))
+    table.append(("windows unmeasured", *(missing for _, missing in counts), ABSENT, ABSENT))
     return Table(("", *Phase, "objective", "uncontrolled / controlled"), table)
 
 
@@ -102,9 +102,12 @@ def settings(run: Run) -> Iterator[tuple[str, str]]:
     """Name what the run was made of."""
     s = run.settings
     yield from ((name, clean(value)) for name, value in _made_of(s))
-    yield "objective", (
-        f"p95 jitter {bound(s.objective.jitter_ms, 'ms')}, p95 delay {bound(s.objective.delay_ms, 'ms')}, "
-        f"loss {bound(100 * s.objective.loss_ratio, '%')}"
+    yield (
+        "objective",
+        (
+            f"p95 jitter {bound(s.objective.jitter_ms, 'ms')}, p95 delay {bound(s.objective.delay_ms, 'ms')}, "
+            f"loss {bound(100 * s.objective.loss_ratio, '%')}"
+        ),
     )
     for phase, plan in s.plan.items():
         yield f"phase {phase}", f"{phase.explained}: {seconds(plan.seconds)}, of which {seconds(plan.settle_s)} settle"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -15,7 +16,7 @@ from rich.text import Text
 
 from detnet.report import tables, timeline
 from detnet.report.headline import Outcome, headline
-from detnet.report.numbers import ABSENT, bound, number, percent, seconds
+from detnet.report.numbers import ABSENT, bound, ms, number, percent, seconds
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from detnet.report.summary import Summary
 
 WIDEST = 120  # a longer line is hard to follow
-STYLES = {Outcome.MET: "bold green", Outcome.MOSTLY: "bold yellow", Outcome.MISSED: "bold red", Outcome.UNKNOWN: "bold red"}
+STYLES = {Outcome.MET: "bold green", Outcome.PARTLY: "bold yellow", Outcome.MISSED: "bold red", Outcome.UNKNOWN: "bold red"}
 BAR = 30  # characters of progress
 
 
@@ -69,19 +70,19 @@ class LiveTable:
             ("time", self._progress(window), "", self._bar(window)),
             (
                 "p95 jitter",
-                f"{number(reading.jitter_p95_ms)} ms",
-                "red" if over else "green",
+                ms(reading.jitter_p95_ms),
+                "red" if over else "",
                 f"objective {bound(objective.jitter_ms, 'ms')}",
             ),
-            ("p95 PDV", f"{number(reading.pdv_p95_ms)} ms", "", ""),
+            ("p95 PDV", ms(reading.pdv_p95_ms), "", ""),
             (
                 "p95 delay",
-                f"{number(reading.delay_p95_ms)} ms",
+                ms(reading.delay_p95_ms),
                 "red" if late else "",
                 f"objective {bound(objective.delay_ms, 'ms')}",
             ),
             ("loss", percent(reading.loss_forward_ratio), "", f"objective {bound(100 * objective.loss_ratio, '%')}"),
-            ("best effort", f"{_carried(window)} Mbit/s", "", f"limit {_limit(window)}"),
+            ("best effort", _carried(window), "", f"limit {_limit(window)}"),
             ("quality", str(reading.quality), "" if reading.trusted else "yellow", reading.quality_reason),
             ("decision", *self._decision()),
         ]
@@ -98,23 +99,23 @@ class LiveTable:
             return ABSENT, "", "none yet"
         decision = self._last.decision
         failed = "" if self._last.outcome.holds else f" ({tables.outcome(self._last)})"
-        return f"{decision.verdict}: {tables.change(self._last)}", "red" if failed else "", f"{decision.reason}{failed}"
+        return f"{decision.verdict} {tables.change(self._last)}", "red" if failed else "", f"{decision.reason}{failed}"
 
     def _line(self, window: Window, entry: Entry | None) -> str:
         reading, objective = window.reading, self._settings.objective
         parts = [
             f"{self._progress(window)} {window.phase}{'' if window.settled else ' (settling)'}",
-            f"p95 jitter {number(reading.jitter_p95_ms)} ms (objective {bound(objective.jitter_ms, 'ms')})",
-            f"PDV {number(reading.pdv_p95_ms)} ms",
-            f"delay {number(reading.delay_p95_ms)} ms",
+            f"p95 jitter {ms(reading.jitter_p95_ms)} (objective {bound(objective.jitter_ms, 'ms')})",
+            f"PDV {ms(reading.pdv_p95_ms)}",
+            f"delay {ms(reading.delay_p95_ms)}",
             f"loss {percent(reading.loss_forward_ratio)}",
-            f"best effort {_carried(window)} Mbit/s",
+            f"best effort {_carried(window)}",
             f"limit {_limit(window)}",
             str(reading.quality) + ("" if reading.trusted else f": {reading.quality_reason}"),
         ]
         if entry is not None:
             what, _, why = self._decision()
-            parts.append(f"{what}: {why}")
+            parts.append(f"{what} ({why})")
         return self._clean(", ".join(parts))
 
     def _progress(self, window: Window) -> str:
@@ -141,7 +142,7 @@ def print_summary(run: Run, summary: Summary, console: Console | None = None) ->
         # A narrow terminal cuts; wrapped, a picture would fall apart.
         console.print(Text(line), no_wrap=True, overflow="crop", crop=True)
     console.print()
-    console.print(_paragraph(result.sentence, console, STYLES[result.outcome]), width=width)
+    console.print(_paragraph(result.text, console, STYLES[result.outcome]), width=width)
     for remark in result.remarks:
         console.print(_paragraph(remark, console), width=width)
     for note in run.settings.notes:
@@ -150,7 +151,7 @@ def print_summary(run: Run, summary: Summary, console: Console | None = None) ->
 
 def _figures(summary: Summary, console: Console) -> Table:
     content = tables.figures(summary)
-    table = Table(show_edge=False, pad_edge=False, header_style="bold")
+    table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column, name in enumerate(content.head):
         table.add_column(name, justify="left" if column in content.words else "right")
     for row in content.rows:
@@ -163,7 +164,7 @@ def _paragraph(text: str, console: Console, style: str = "") -> Text:
 
 
 def _carried(window: Window) -> str:
-    return number(window.reading.link.best_effort_bps / 1e6) if window.reading.link else ABSENT
+    return f"{number(window.reading.link.best_effort_bps / 1e6)} Mbit/s" if window.reading.link else ABSENT
 
 
 def _limit(window: Window) -> str:

@@ -126,9 +126,7 @@ def draw(
     holes = [any(sample.value is None for sample in cell) for cell in _columns(samples, end_s, columns)]
     lines = [title[:width]]
     for row in reversed(range(len(scale.edges) - 1)):
-        cells = (
-            _cell(scale, row, bar, limit, glyphs, hole=hole) for bar, limit, hole in zip(bars, over, holes, strict=True)
-        )
+        cells = (_cell(scale, row, bar, limit, glyphs, hole=hole) for bar, limit, hole in zip(bars, over, holes, strict=True))
         # The row under the mark has its upper boundary, and so its label, on the mark's own line.
         label = "" if scale.edges[row + 1] == mark else _tick(scale.edges[row + 1])
         lines.append(f"{label:>{LABEL}} {glyphs.axis}{''.join(cells)}".rstrip())

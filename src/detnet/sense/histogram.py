@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 OBJECTIVE_EDGES_US = (1_000.0, 1_500.0, 2_000.0)
-EDGES_US: tuple[float, ...] = tuple(
-    sorted({round(2 ** (i / 2), 3) for i in range(40)} | set(OBJECTIVE_EDGES_US) | {1_000_000.0})
-)
+EDGES_US: tuple[float, ...] = tuple(sorted({round(2 ** (i / 2), 3) for i in range(40)} | set(OBJECTIVE_EDGES_US) | {1_000_000.0}))
 
 
 class Histogram:

@@ -12,6 +12,7 @@ Source: RFC 3393, RFC 5481, RFC 8762; loss by direction from the stateful reflec
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
@@ -64,13 +65,11 @@ class ProbeWindow(Struct, frozen=True, kw_only=True):
     delay_p95_ms: float | None = None
     rtt_p95_ms: float | None = None
     lateness_p95_ms: float | None = None
-    ipdv_counts: list[int] = []  # noqa: RUF012 - msgspec copies the default
-    delay_counts: list[int] = []  # noqa: RUF012 - msgspec copies the default
+    ipdv_counts: list[int] = []
+    delay_counts: list[int] = []
 
 
-def measure(
-    probes: Sequence[Probe], losses: Losses, *, before: Probe | None, at_s: float, window_s: float
-) -> ProbeWindow:
+def measure(probes: Sequence[Probe], losses: Losses, *, before: Probe | None, at_s: float, window_s: float) -> ProbeWindow:
     """Figures of the probes sent in one window, in sending order. `before` is the one sent just before them."""
     delays_us = [(p.t2_ns - p.t1_ns) / 1e3 for p in probes if p.t2_ns is not None]
     ipdv_us = sorted(_ipdv_us([before, *probes] if before else list(probes)))
@@ -136,7 +135,7 @@ def quantile(ordered: Sequence[float], q: float) -> float | None:
 def _ipdv_us(probes: Sequence[Probe]) -> list[float]:
     return [
         abs((b.t2_ns - b.t1_ns) - (a.t2_ns - a.t1_ns)) / 1e3
-        for a, b in zip(probes, probes[1:], strict=False)
+        for a, b in pairwise(probes)
         if a.t2_ns is not None and b.t2_ns is not None and b.sequence == a.sequence + 1
     ]
 

@@ -1,0 +1,274 @@
+"""The four plots of a report, as SVG to be put into a page.
+
+Colours are not fixed in the drawing: each role is drawn in a colour of its own that nothing else uses, and that colour is then
+replaced by a CSS variable, so that one drawing reads well on a light and on a dark page. Text stays text, in the page's own font.
+
+Invariants: pure; the same run gives the same bytes; an SVG refers to nothing outside itself, and its ids are unique in the page. Only
+this module knows Matplotlib, and loads it only when it draws.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import contextmanager
+from html import escape
+from io import StringIO
+from itertools import accumulate
+from math import log10
+from typing import TYPE_CHECKING, NamedTuple
+
+from detnet.report.run import Distributions, Phase
+from detnet.report.timeline import phase_spans
+from detnet.sense.histogram import EDGES_US
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from matplotlib.axes import Axes
+
+    from detnet.report.run import Run, Window
+    from detnet.sense.histogram import Histogram
+
+INK, MUTED, GRID = "#010201", "#010202", "#010203"
+COLOURS = {Phase.QUIET: "#010204", Phase.UNCONTROLLED: "#010205", Phase.CONTROLLED: "#010206"}
+VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid"} | {colour: str(phase) for phase, colour in COLOURS.items()}
+STYLES = {Phase.QUIET: (0, (1, 1)), Phase.UNCONTROLLED: (0, (5, 1.5)), Phase.CONTROLLED: "solid"}  # not by colour alone
+SIZE_INCHES = (8.4, 2.9)
+FRAME = (0.075, 0.16, 0.845, 0.75)  # the same for all, so that their axes of time lie below each other
+STYLE = {
+    "svg.fonttype": "none",  # text that can be read, searched and scaled
+    "svg.hashsalt": "detnet",  # ids that do not change from one writing to the next
+    "path.simplify": False,
+    "font.family": ["DejaVu Sans"],  # comes with Matplotlib; only measures the text
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+}
+
+
+class Plot(NamedTuple):
+    """An SVG with its heading and the sentence that belongs below it."""
+
+    title: str
+    caption: str
+    svg: str
+
+
+def plots(run: Run) -> list[Plot]:
+    """Draw a run: jitter, throughput and delay over time, and the distribution of jitter."""
+    objective = run.settings.objective
+    return [
+        _plot(
+            "p1",
+            f"p95 jitter against its objective of {objective.jitter_ms:g} ms",
+            "p95 of one-way |IPDV| in each window, on a logarithmic axis. Pale: settling, not counted.",
+            lambda axes: _over_time(axes, run, lambda w: w.reading.jitter_p95_ms, "p95 jitter, ms", objective.jitter_ms),
+        ),
+        _plot(
+            "p2",
+            "Best-effort throughput and its limit",
+            "What the link carried for best effort in each window, and the limit that was in force.",
+            lambda axes: _throughput(axes, run),
+        ),
+        _plot(
+            "p3",
+            f"p95 delay against its objective of {objective.delay_ms:g} ms",
+            "p95 of one-way delay in each window, on a logarithmic axis. Pale: settling, not counted.",
+            lambda axes: _over_time(axes, run, lambda w: w.reading.delay_p95_ms, "p95 delay, ms", objective.delay_ms),
+        ),
+        _plot(
+            "p4",
+            "How many packets jitter by more than x",
+            "All settled packets of each phase, both axes logarithmic: the lower and the further left, the better.",
+            lambda axes: _distribution(axes, run),
+        ),
+    ]
+
+
+def _plot(prefix: str, title: str, caption: str, fill: Callable[[Axes], None]) -> Plot:
+    text = StringIO()
+    with _quiet():
+        # Loading it takes half a second and may build a font cache: only a report pays for that.
+        import matplotlib as mpl  # noqa: PLC0415
+        from matplotlib.figure import Figure  # noqa: PLC0415
+
+        with mpl.rc_context():
+            mpl.rcdefaults()  # a matplotlibrc of the reader must not change the report
+            mpl.rcParams.update(STYLE)
+            figure = Figure(figsize=SIZE_INCHES, dpi=72)
+            fill(figure.add_axes(FRAME))
+            figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    return Plot(title, caption, _inline(text.getvalue(), prefix, title, caption))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Matplotlib says of caches and folders that it cannot write from the terminal; it copes with all of that."""
+    log = logging.getLogger("matplotlib")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _over_time(axes: Axes, run: Run, value: Callable[[Window], float | None], label: str, objective: float) -> None:
+    """Draw a figure of each trusted window on a logarithmic axis, and a cross where there is none."""
+    values = [value(window) if window.reading.trusted else None for window in run.windows]
+    known = [v for v in values if v is not None and v > 0]
+    axes.set_yscale("log", nonpositive="clip")
+    _log_axis(axes, "y", min([objective, *known]) * 0.6, max([objective, *known]) * 1.6)
+    _phases(axes, run)
+    _series(axes, run.windows, values)
+    holes = [window.time_s for window, v in zip(run.windows, values, strict=True) if v is None]
+    if holes:
+        across = axes.get_xaxis_transform()
+        axes.plot(
+            holes, [0.05] * len(holes), "x", color=INK, markersize=4.5, markeredgewidth=1.1, transform=across, clip_on=False
+        )
+        axes.text(holes[0], 0.1, "x not measured", color=INK, transform=across, fontsize=8)
+    axes.axhline(objective, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
+    _beside(axes, objective, f"objective\n{objective:g} ms")
+    axes.set_ylabel(label)
+
+
+def _throughput(axes: Axes, run: Run) -> None:
+    link_mbps = run.settings.link_mbps
+    values = [window.reading.link.best_effort_bps / 1e6 if window.reading.link else None for window in run.windows]
+    limits = [window.limit_mbps for window in run.windows]
+    axes.set_ylim(0, 1.12 * max([link_mbps, *(v for v in values if v is not None)]))
+    _phases(axes, run)
+    _series(axes, run.windows, values)
+    axes.axhline(link_mbps, color=MUTED, linewidth=1.2, linestyle=(0, (1, 2)))
+    _beside(axes, link_mbps, f"link\n{link_mbps:g}")
+    if any(limit is not None for limit in limits):
+        times = [window.time_s for window in run.windows]
+        axes.step(times, _gapped(limits), where="pre", color=INK, linewidth=1.2, label="limit")
+        last = next(limit for limit in reversed(limits) if limit is not None)
+        if abs(last - link_mbps) > 0.15 * link_mbps:  # else the two labels would lie on each other
+            _beside(axes, last, "limit")
+    axes.set_ylabel("best effort, Mbit/s")
+
+
+def _distribution(axes: Axes, run: Run) -> None:
+    objective_ms = run.settings.objective.jitter_ms
+    curves = [(phase, _exceeding(run.distributions.get(phase, Distributions()).ipdv)) for phase in Phase]
+    drawn = [(phase, curve) for phase, curve in curves if curve]
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for phase, curve in drawn:
+        x, y = zip(*curve, strict=True)
+        axes.plot(x, y, color=COLOURS[phase], linestyle=STYLES[phase], label=str(phase))
+    points = [point for _, curve in drawn for point in curve]
+    x = [x for x, y in points if y < 0.98] + [objective_ms]
+    _log_axis(axes, "x", min(x) * 0.8, max(x) * 1.3)
+    _log_axis(axes, "y", min([0.01, *(y for _, y in points)]) * 0.7, 1.4)
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
+    axes.axvline(objective_ms, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
+    axes.text(
+        objective_ms,
+        1.02,
+        f"objective {objective_ms:g} ms",
+        ha="center",
+        va="bottom",
+        color=INK,
+        transform=axes.get_xaxis_transform(),
+    )
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.set_xlabel("jitter |IPDV|, ms")
+    axes.set_ylabel("packets beyond")
+    if drawn:
+        axes.legend(loc="lower left", frameon=False, handlelength=3)
+
+
+def _exceeding(histogram: Histogram) -> list[tuple[float, float]]:
+    """The share of samples beyond each edge in milliseconds, as long as there are any."""
+    total = histogram.total
+    beyond = (1 - counted / total for counted in accumulate(histogram.counts[:-1])) if total else iter(())
+    return [(edge / 1000, share) for edge, share in zip(EDGES_US, beyond, strict=False) if share > 1e-12]
+
+
+def _phases(axes: Axes, run: Run) -> None:
+    """Shade and name the phases, and set up the axis of time."""
+    spans = phase_spans(run.windows)
+    end_s = spans[-1].end_s if spans else 1.0
+    for span in spans:
+        axes.axvspan(span.start_s, span.end_s, facecolor=COLOURS[Phase(span.name)], alpha=0.09, linewidth=0)
+        if span.start_s > 0:
+            axes.axvline(span.start_s, color=MUTED, linewidth=0.8)
+        middle = (span.start_s + span.end_s) / 2
+        # A phase that was ended after a moment has no room for its name.
+        name = span.name if (span.end_s - span.start_s) / end_s > 0.014 * len(span.name) else ""
+        axes.text(
+            middle,
+            1.02,
+            name,
+            ha="center",
+            va="bottom",
+            weight="bold",
+            color=COLOURS[Phase(span.name)],
+            transform=axes.get_xaxis_transform(),
+        )
+    axes.set_xlim(0, end_s)
+    axes.set_xlabel("time, s")
+    axes.grid(axis="y", color=GRID, linewidth=0.6)
+
+
+def _series(axes: Axes, windows: Sequence[Window], values: Sequence[float | None]) -> None:
+    """Draw each phase in its colour: pale as a whole, and full where it has settled."""
+    for phase in Phase:
+        here = [(w, v) for w, v in zip(windows, values, strict=True) if w.phase is phase]
+        times = [w.time_s for w, _ in here]
+        look = {"color": COLOURS[phase], "marker": "o", "markersize": 2.2}
+        axes.plot(times, _gapped(v for _, v in here), alpha=0.4, **look)
+        axes.plot(times, _gapped(v if w.settled else None for w, v in here), **look)
+
+
+def _gapped(values: Iterable[float | None]) -> list[float]:
+    """Not a number where nothing was measured: the line is broken there."""
+    return [float("nan") if value is None else value for value in values]
+
+
+def _beside(axes: Axes, height: float, text: str) -> None:
+    """Label a horizontal line at the right edge."""
+    axes.text(1.008, height, text, va="center", color=INK, fontsize=8, transform=axes.get_yaxis_transform())
+
+
+def _log_axis(axes: Axes, which: str, low: float, high: float) -> None:
+    """Limit a logarithmic axis and label it with plain numbers: more of them where it spans little."""
+    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 - as above
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if log10(high / low) < 2 else (1.0,), numticks=20))
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _inline(svg: str, prefix: str, title: str, description: str) -> str:
+    """Make a stand-alone SVG a part of a page: scalable, named for those who do not see it, in the page's colours and font."""
+    body = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    body = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
+    body = body.replace("'DejaVu Sans'", "var(--plot-font)")
+    for colour, name in VARIABLES.items():
+        body = body.replace(colour, f"var(--{name})")
+    view = re.search(r'viewBox="[^"]+"', body)
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view[0] if view else ""} '
+        f'role="img" aria-labelledby="{prefix}-title {prefix}-desc">'
+        f'<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-desc">{escape(description)}</desc>'
+    )
+    return head + body[body.index(">") + 1 :].strip()
