@@ -73,7 +73,11 @@ def window(
 
 def counters(best_effort_mbps: float, dropped: int = 0) -> LinkCounters:
     return LinkCounters(
-        link_bps=best_effort_mbps * 1e6 + 5e6, best_effort_bps=best_effort_mbps * 1e6, other_bps=0.0, dropped_packets=dropped
+        link_bps=best_effort_mbps * 1e6 + 5e6,
+        critical_bps=4e6,
+        best_effort_bps=best_effort_mbps * 1e6,
+        other_bps=1e6,
+        dropped_packets=dropped,
     )
 
 

@@ -22,9 +22,14 @@ class Quality(StrEnum):
 
 
 class LinkCounters(Struct, frozen=True, kw_only=True):
-    """One window of the interfaces' own counters on the link: what was carried, not what was offered."""
+    """One window of the interfaces' own counters, in bits per second: what was carried, not what was offered.
+
+    `link_bps` left by the link; `critical_bps` came from the critical pods; `best_effort_bps` arrived at the best-effort receivers
+    behind the link; `other_bps` is the rest of what the link carried. `dropped_packets` were dropped by the link's queue.
+    """
 
     link_bps: float
+    critical_bps: float
     best_effort_bps: float
     other_bps: float
     dropped_packets: int

@@ -61,6 +61,12 @@ def set_sysctl(name: str, key: str, value: str) -> None:
         Path("/proc/sys/net", key).write_text(value)
 
 
+def disable_ipv6(name: str) -> None:
+    """Keep interfaces that are made in a namespace from now on free of IPv6, where the kernel has it."""
+    if Path("/proc/sys/net/ipv6").exists():
+        set_sysctl(name, "ipv6/conf/default/disable_ipv6", "1")
+
+
 def path_of(name: str) -> Path:
     """The file that stands for a namespace."""
     return FOLDER / name

@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from detnet.datapath import syscalls
-from detnet.errors import MissingFeatureError
+from detnet.errors import InputError, MissingFeatureError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 _CAP_SYS_ADMIN = 21
 _REFUSED = {errno.EPERM, errno.EACCES, errno.ENOSPC, errno.EUSERS, errno.EINVAL, errno.ENOSYS}
@@ -60,6 +60,48 @@ def keep(inside: Callable[[], int], lifeline: int | None) -> int:
     if init == 0:
         _be_init(inside, lifeline)
     return os.waitstatus_to_exitcode(os.waitpid(init, 0)[1])
+
+
+def join(init: int) -> None:
+    """Enter the cell whose first process is `init`; the network of a pod is entered afterwards. Needs a process with one thread.
+
+    Raises:
+        MissingFeatureError: the kernel does not let us.
+    """
+    handle = os.pidfd_open(init)
+    spaces = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET | syscalls.CLONE_NEWPID
+    try:
+        if Path(f"/proc/{init}/ns/user").readlink() != Path("/proc/self/ns/user").readlink():
+            spaces |= syscalls.CLONE_NEWUSER
+        syscalls.setns(handle, spaces)
+    except OSError as error:
+        raise _forbidden(error) from error
+    finally:
+        os.close(handle)
+
+
+def spawn(command: Sequence[str]) -> int:
+    """Run a command in the process namespace that was joined, which only a child can be in; its exit code.
+
+    Raises:
+        InputError: there is no such command.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            os.execvp(command[0], list(command))  # noqa: S606 - a list, not a shell
+        except OSError:
+            os._exit(127)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if code == 127:
+        raise InputError("COMMAND", command[0], "a command that this machine has")
+    return code if code >= 0 else 128 - code
+
+
+def wait_for_end(handle: int, timeout_s: float = 10.0) -> None:
+    """Wait until the process behind a pidfd has ended."""
+    select.select([handle], [], [], timeout_s)
 
 
 def _leave() -> None:

@@ -48,12 +48,8 @@ def headline(summary: Summary) -> Headline:
 
 def _judged(summary: Summary) -> tuple[Outcome, str]:
     controlled = summary.phases[Phase.CONTROLLED]
-    if controlled.windows == 0:
-        return Outcome.UNKNOWN, "Nothing was counted under control."
-    if controlled.miss_ratio is None:
-        return Outcome.UNKNOWN, "The critical flow sent nothing while the load was under control."
-    if controlled.p95_jitter_ms is None:
-        return Outcome.UNKNOWN, f"None of the {controlled.windows} windows under control could be measured."
+    if controlled.miss_ratio is None or controlled.p95_jitter_ms is None:
+        return Outcome.UNKNOWN, _nothing(controlled)
     jitter = f"p95 jitter was {number(controlled.p95_jitter_ms)} ms (objective {bound(summary.objective.jitter_ms, 'ms')})"
     over = list(_over(controlled, summary))
     if over:
@@ -66,6 +62,15 @@ def _judged(summary: Summary) -> tuple[Outcome, str]:
         return Outcome.MET, f"Under control, {jitter}, kept in every window."
     gap = f"; {' and '.join(unmeasured)} not measured" if unmeasured else ""
     return Outcome.PARTLY, f"Under control, {jitter}, {kept}{gap}."
+
+
+def _nothing(controlled: PhaseSummary) -> str:
+    """Say why there is nothing to judge."""
+    if controlled.windows == 0:
+        return "Nothing was counted under control."
+    if controlled.miss_ratio is None:
+        return "The critical flow sent nothing while the load was under control."
+    return f"None of the {controlled.windows} windows under control could be measured."
 
 
 def _over(phase: PhaseSummary, summary: Summary) -> Iterator[str]:

@@ -88,7 +88,8 @@ def _tile(name: str, value: Callable[[PhaseSummary], str], summary: Summary) -> 
 
 
 def _figure(plot: Plot) -> str:
-    return f"<figure><h3>{escape(plot.title)}</h3>{plot.svg}<figcaption>{escape(plot.caption)}</figcaption></figure>"
+    drawn = f'<div class="scroll">{plot.svg}</div>'
+    return f"<figure><h3>{escape(plot.title)}</h3>{drawn}<figcaption>{escape(plot.caption)}</figcaption></figure>"
 
 
 def _decisions(run: Run, summary: Summary) -> Iterator[str]:

@@ -24,6 +24,7 @@ from detnet.sense.histogram import EDGES_US
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import Any
 
     from matplotlib.axes import Axes
 
@@ -35,8 +36,8 @@ COLOURS = {Phase.QUIET: "#010204", Phase.UNCONTROLLED: "#010205", Phase.CONTROLL
 VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid"} | {colour: str(phase) for phase, colour in COLOURS.items()}
 STYLES = {Phase.QUIET: (0, (1, 1)), Phase.UNCONTROLLED: (0, (5, 1.5)), Phase.CONTROLLED: "solid"}  # not by colour alone
 SIZE_INCHES = (8.4, 2.9)
-FRAME = (0.075, 0.16, 0.845, 0.75)  # the same for all, so that their axes of time lie below each other
-STYLE = {
+FRAME = (0.09, 0.16, 0.83, 0.75)  # the same for all, so that their axes of time lie below each other
+STYLE: dict[Any, object] = {
     "svg.fonttype": "none",  # text that can be read, searched and scaled
     "svg.hashsalt": "detnet",  # ids that do not change from one writing to the next
     "path.simplify": False,
@@ -108,7 +109,9 @@ def _plot(prefix: str, title: str, caption: str, fill: Callable[[Axes], None]) -
             mpl.rcdefaults()  # a matplotlibrc of the reader must not change the report
             mpl.rcParams.update(STYLE)
             figure = Figure(figsize=SIZE_INCHES, dpi=72)
-            fill(figure.add_axes(FRAME))
+            axes = figure.add_axes(FRAME)
+            axes.yaxis.set_label_coords(-0.075, 0.5)
+            fill(axes)
             figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     return Plot(title, caption, _inline(text.getvalue(), prefix, title, caption))
 
@@ -158,8 +161,7 @@ def _throughput(axes: Axes, run: Run) -> None:
         times = [window.time_s for window in run.windows]
         axes.step(times, _gapped(limits), where="pre", color=INK, linewidth=1.2, label="limit")
         last = next(limit for limit in reversed(limits) if limit is not None)
-        if abs(last - link_mbps) > 0.15 * link_mbps:  # else the two labels would lie on each other
-            _beside(axes, last, "limit")
+        _beside(axes, min(last, 0.85 * link_mbps), "limit")  # the label of the link lies above that
     axes.set_ylabel("best effort, Mbit/s")
 
 
@@ -170,11 +172,11 @@ def _distribution(axes: Axes, run: Run) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     for phase, curve in drawn:
-        x, y = zip(*curve, strict=True)
-        axes.plot(x, y, color=COLOURS[phase], linestyle=STYLES[phase], label=str(phase))
+        beyond_ms, share = zip(*curve, strict=True)
+        axes.plot(beyond_ms, share, color=COLOURS[phase], linestyle=STYLES[phase], label=str(phase))
     points = [point for _, curve in drawn for point in curve]
-    x = [x for x, y in points if y < 0.98] + [objective_ms]
-    _log_axis(axes, "x", min(x) * 0.8, max(x) * 1.3)
+    shown = [x for x, y in points if y < 0.98] + [objective_ms]
+    _log_axis(axes, "x", min(shown) * 0.8, max(shown) * 1.3)
     _log_axis(axes, "y", min([0.01, *(y for _, y in points)]) * 0.7, 1.4)
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     axes.axvline(objective_ms, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
@@ -222,6 +224,8 @@ def _phases(axes: Axes, run: Run) -> None:
             color=COLOURS[Phase(span.name)],
             transform=axes.get_xaxis_transform(),
         )
+    if not spans:
+        axes.text(0.5, 0.3, "nothing was measured", ha="center", color=MUTED, transform=axes.transAxes)
     axes.set_xlim(0, end_s)
     axes.set_xlabel("time, s")
     axes.grid(axis="y", color=GRID, linewidth=0.6)
@@ -232,9 +236,9 @@ def _series(axes: Axes, windows: Sequence[Window], values: Sequence[float | None
     for phase in Phase:
         here = [(w, v) for w, v in zip(windows, values, strict=True) if w.phase is phase]
         times = [w.time_s for w, _ in here]
-        look = {"color": COLOURS[phase], "marker": "o", "markersize": 2.2}
-        axes.plot(times, _gapped(v for _, v in here), alpha=0.4, **look)
-        axes.plot(times, _gapped(v if w.settled else None for w, v in here), **look)
+        settled = [v if w.settled else None for w, v in here]
+        for shown, alpha in (([v for _, v in here], 0.4), (settled, 1.0)):
+            axes.plot(times, _gapped(shown), color=COLOURS[phase], alpha=alpha, marker="o", markersize=2.2)
 
 
 def _gapped(values: Iterable[float | None]) -> list[float]:

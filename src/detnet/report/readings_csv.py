@@ -35,6 +35,7 @@ COLUMNS: dict[str, Callable[[Window], object]] = {
     "send_lateness_p95_ms": lambda w: w.reading.send_lateness_p95_ms,
     "scanner_rtt_p95_ms": lambda w: w.reading.scanner_rtt_p95_ms,
     "link_bps": lambda w: _counted(w, lambda c: c.link_bps),
+    "critical_bps": lambda w: _counted(w, lambda c: c.critical_bps),
     "best_effort_bps": lambda w: _counted(w, lambda c: c.best_effort_bps),
     "other_bps": lambda w: _counted(w, lambda c: c.other_bps),
     "dropped_packets": lambda w: _counted(w, lambda c: c.dropped_packets),

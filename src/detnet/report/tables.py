@@ -37,13 +37,12 @@ DEFINITIONS = (
     ("Settling", "the first seconds of each phase. They are drawn, and counted in no figure."),
     (
         "Over objective",
-        "the share of windows whose p95 jitter exceeds the objective. A window that could not be measured counts as a miss; "
-        "one in which the critical flow was idle does not count.",
+        "the share of windows whose p95 jitter exceeds the objective. One that was not measured counts as over, an idle one not at all.",
     ),
     ("Loss", "the share of critical packets that never arrived, from sender to receiver; mean of the windows."),
     ("Best effort", "what the link carried for the other pods, not what they offered; mean of the windows."),
     ("Pooled", "all packets of a phase together, from histograms whose buckets grow by 1.41: within 7.5 % of the true value."),
-    (ABSENT, "not measured, or there is none."),
+    ("A dash", "not measured, or there is none."),
 )
 
 
@@ -79,16 +78,16 @@ def figures(summary: Summary) -> Table:
 def distributions(run: Run) -> Table:
     """Give the quantiles of all settled packets of a phase together."""
     objective = run.settings.objective
+    totals = {phase: run.distributions.get(phase, Distributions()) for phase in Phase}
     rows = [
         (what, str(phase), str(histogram.total), *_quantiles(histogram), _within(histogram, promised_ms))
-        for what, promised_ms, pick in (
-            ("jitter", objective.jitter_ms, lambda d: d.ipdv),
-            ("delay", objective.delay_ms, lambda d: d.delay),
+        for what, promised_ms, histograms in (
+            ("jitter", objective.jitter_ms, {phase: total.ipdv for phase, total in totals.items()}),
+            ("delay", objective.delay_ms, {phase: total.delay for phase, total in totals.items()}),
         )
-        for phase in Phase
-        for histogram in (pick(run.distributions.get(phase, Distributions())),)
+        for phase, histogram in histograms.items()
     ]
-    head = ("pooled", "phase", "packets", "p50, ms", "p95, ms", "p99, ms", "within objective")
+    head = ("pooled", "phase", "samples", "p50, ms", "p95, ms", "p99, ms", "within objective")
     return Table(head, rows, frozenset({0, 1}))
 
 

@@ -153,7 +153,8 @@ def _figures(summary: Summary, console: Console) -> Table:
     content = tables.figures(summary)
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column, name in enumerate(content.head):
-        table.add_column(name, justify="left" if column in content.words else "right")
+        words = column in content.words
+        table.add_column(name.replace(" /", "\n/"), justify="left" if words else "right", no_wrap=words)
     for row in content.rows:
         table.add_row(*(Text(_shown(console, cell)) for cell in row))
     return table

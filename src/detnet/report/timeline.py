@@ -185,7 +185,7 @@ def of_run(run: Run, *, width: int, glyphs: Glyphs = UNICODE) -> list[str]:
 
 
 def _rows_between(low: float, high: float, *, most: int) -> int:
-    return min(most, max(1, ceil(2 * log10(high / low)))) if high > low else 1
+    return min(most, max(1, ceil(2 * (log10(high) - log10(low))))) if high > low else 1
 
 
 def _columns(samples: Sequence[Sample], end_s: float, columns: int) -> Iterator[list[Sample]]:
@@ -230,7 +230,7 @@ def _ground(scale: Scale, phases: Sequence[Span], end_s: float, columns: int, gl
         axis[start] = glyphs.tick
     yield f"{_tick(scale.edges[0]):>{LABEL}} {glyphs.joint}{''.join(axis)}"
     names, times = "", ""
-    for span, start, stop in zip(phases, starts, [*starts[1:], columns], strict=True):
+    for span, start, stop in zip(phases, starts, [*starts, columns][1:], strict=True):
         room = max(0, stop - start - 1)
         names = f"{names:{start}}{span.name[:room]}"
         times = f"{times:{start}}{seconds(span.start_s)[:room]}"

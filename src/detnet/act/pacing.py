@@ -1,0 +1,61 @@
+"""Limits made real at the pods' own interfaces: a token bucket inside each pod's network namespace.
+
+Inside the pod the sockets feel the back-pressure: TCP stops writing instead of filling a queue behind the cable, so the limit adds
+next to no delay of its own. A pod that may change its own queues could undo it: what is read back after every change is the proof.
+
+Invariants: a limit that is in force is not written again; one pod's failure does not keep the others from their limits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from detnet.act import Outcome, Result
+from detnet.datapath import shaping
+from detnet.datapath.netlink import NetlinkError
+from detnet.errors import DetnetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from detnet.sense.link import Tap
+    from detnet.units import Rate
+
+QUEUE_S = 0.025  # as the CNI bandwidth plug-in's; back-pressure keeps it nearly empty
+TOLERANCE_BPS = 8  # the kernel counts whole bytes
+
+
+class PodPacer:
+    """Paces pods by their interfaces."""
+
+    name = "tbf"
+    settle_s = 0.05  # the link's queue, full at the moment of the change, has drained by then
+
+    def __init__(self, pods: Mapping[str, Tap]) -> None:
+        self._pods = pods
+
+    async def apply(self, allocation: Mapping[str, Rate]) -> Outcome:
+        """Make each named pod's limit so, and read it back."""
+        in_force: dict[str, int] = {}
+        failures: list[str] = []
+        changed = 0
+        for name, rate in allocation.items():
+            try:
+                tap = self._pods[name]
+                before = await shaping.read_rate(tap.links, tap.interface)
+                if before is None or abs(before - rate) > TOLERANCE_BPS:
+                    await shaping.set_rate(tap.links, tap.interface, rate, queue_s=QUEUE_S)
+                    changed += 1
+                after = await shaping.read_rate(tap.links, tap.interface)
+            except (KeyError, LookupError, OSError, NetlinkError, DetnetError) as error:
+                failures.append(f"{name}: {error}")
+                continue
+            if after is not None:
+                in_force[name] = after
+            if after is None or abs(after - rate) > TOLERANCE_BPS:
+                failures.append(f"{name}: {rate} was asked for, {after} is in force")
+        if failures:
+            return Outcome(result=Result.FAILED, reason="; ".join(failures), in_force=in_force)
+        if not changed:
+            return Outcome(result=Result.UNCHANGED, reason="already in force", in_force=in_force)
+        return Outcome(result=Result.APPLIED, reason=f"{changed} pods changed and read back", in_force=in_force)

@@ -1,0 +1,46 @@
+"""The `detnet` command: one file a command, each of them thin.
+
+Invariants: an error that a person can mend is one line on standard error, without a traceback, and an exit code: 2 for bad input,
+3 for a missing feature of the machine, 1 for anything else that went wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from detnet.errors import DetnetError
+
+app = App(
+    name="detnet",
+    help="Keeps critical Kubernetes traffic on time: measures its jitter, and paces best-effort pods to keep it small.",
+    version=lambda: version("detnet"),
+)
+app.command("detnet.cli.lab:app", name="lab")
+app.command("detnet.cli.replay:replay")
+app.command("detnet.cli.doctor:doctor")
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        code = app(exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except DetnetError as error:
+        _fail(str(error), error.exit_code)
+    except CycloptsError as error:
+        _fail(f"{' '.join(str(error).split())}  (see `detnet --help`)", 2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read has seen enough
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> None:
+    sys.stderr.write(f"detnet: {text}\n")
+    sys.exit(code)

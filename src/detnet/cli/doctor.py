@@ -1,0 +1,3 @@
+"""`detnet doctor`."""
+def doctor() -> None:
+    """Show what this machine can do, and what each missing part costs."""

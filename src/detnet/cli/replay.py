@@ -1,0 +1,43 @@
+"""`detnet replay`: what a law would have decided."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations at run time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from detnet.cli.output import Format, show
+from detnet.control.engine import Engine
+from detnet.control.guard import GuardParams
+from detnet.control.laws import LAWS, law_named
+from detnet.control.objective import ROBOT_CONTROL
+from detnet.sense.recording import load_recording
+from detnet.units import Rate
+
+
+def replay(
+    file: Path,
+    /,
+    *,
+    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}.")] = "step",
+    raw: Annotated[bool, Parameter(negative="", help="The law within its bounds alone: no deadband, no smoothing.")] = False,
+    start: Annotated[str, Parameter(help="Budget in force at the beginning.")] = "100M",
+    form: Annotated[Format, Parameter(name="--format", help="table, csv or json.")] = Format.TABLE,
+) -> None:
+    """Run a law over a recording (CSV with time_s and jitter_ms) and show what it would have decided, line by line."""
+    guard = GuardParams.raw() if raw else GuardParams()
+    engine = Engine(law_named(law, "--law"), ROBOT_CONTROL, guard, start=Rate.parse(start, "--start"), interval_s=0)
+    rows = []
+    for reading in load_recording(file):
+        decision = engine.step(reading)
+        if decision is None:  # pragma: no cover - with an interval of 0 every reading is decided upon
+            continue
+        engine.applied(decision.limit, at_s=reading.at_s, settle_s=0)
+        reason = "; ".join([decision.reason, *(f"{action.name}: {action.reason}" for action in decision.guard)])
+        rows.append((_short(reading.at_s), reading.jitter_p95_ms, _short(decision.limit.mbps), decision.verdict.value, reason))
+    show("detnet/replay/1", ("time_s", "jitter_ms", "limit_mbps", "verdict", "reason"), rows, form)
+
+
+def _short(value: float) -> int | float:
+    return int(value) if value == int(value) else value

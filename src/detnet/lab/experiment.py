@@ -1,0 +1,168 @@
+"""One run: quiet, best effort without control, the same load under control.
+
+Invariants: every figure comes from packets of this run; the three phases differ in nothing but load and control; what was measured
+is on disk window by window, so that a run that is ended early keeps its past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from detnet.act.pacing import PodPacer
+from detnet.control.engine import Engine
+from detnet.control.guard import GuardParams
+from detnet.control.laws import law_named
+from detnet.control.objective import ROBOT_CONTROL
+from detnet.controller.loop import Loop
+from detnet.errors import DetnetError
+from detnet.lab.load import shape_named
+from detnet.lab.scene import SURVIVABLE, WINDOW_S, Scene
+from detnet.lab.workloads.telemetry import BATCH_BYTES
+from detnet.report.run import Distributions, Phase, Plan, Run, Settings, Window
+from detnet.sense.histogram import Histogram
+from detnet.units import Rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from detnet.controller.journal import Entry, Journal
+    from detnet.lab.config import LabConfig
+    from detnet.sense.stamp import StampSensor
+
+    Observer = Callable[[Window, Entry | None], None]
+
+BASE_SHARE = 4  # without sight, best effort gets at most a quarter of the link
+_LOAD_TICK_S = 0.1
+_SHARES = {Phase.QUIET: 1 / 6, Phase.UNCONTROLLED: 1 / 3, Phase.CONTROLLED: 1 / 2}
+_SETTLE_S = {Phase.QUIET: 2.0, Phase.UNCONTROLLED: 3.0, Phase.CONTROLLED: 10.0}
+
+
+def settings_of(config: LabConfig) -> Settings:
+    """What the run will be made of, as far as it is known before it starts."""
+    plan = {}
+    for phase, share in _SHARES.items():
+        seconds = round(config.duration_s * share, 3)
+        plan[phase] = Plan(seconds=seconds, settle_s=round(min(_SETTLE_S[phase], seconds / 3), 3))
+    return Settings(
+        engine="netns",
+        sensor=config.sensor,
+        actuator=PodPacer.name,
+        law=config.law,
+        kernel=os.uname().release,
+        link_mbps=config.link.mbps,
+        interval_s=config.interval_s,
+        objective=ROBOT_CONTROL,
+        plan=plan,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        load=(
+            f"{config.load}; {config.pods} telemetry pods posting batches of {BATCH_BYTES // 1024} KiB over TCP:80, "
+            "one dashboard with 10 pages of 20 kB a second"
+        ),
+        queue=f"FIFO of {config.queue_s * 1e3:g} ms ({int(config.queue_s * config.link / 8):,} bytes) behind a token bucket",
+    )
+
+
+async def experiment(config: LabConfig, run: Run, journal: Journal, observe: Observer) -> None:
+    """Run all three phases into `run`. Ended early, it says so in `run.interrupted` and passes the cancellation on.
+
+    Raises:
+        MissingFeatureError: the kernel lacks a part of the lab.
+        WorkloadError: one of the lab's processes ended before its time.
+        DetnetError: the first limits could not be enforced.
+    """
+    try:
+        async with Scene(config) as scene:
+            sensor = await scene.sensor()
+            await sensor.read()  # the first window holds the start of every process
+            if not scene.probe_has_realtime():
+                note = "The probe had no real-time priority (only root gets it): its spacing scatters more, its delays do not."
+                run.settings = msgspec.structs.replace(run.settings, notes=(*run.settings.notes, note))
+            await _Phases(config, run, scene, sensor, journal, observe).all()
+    except asyncio.CancelledError:
+        run.interrupted = True
+        raise
+
+
+class _Phases:
+    """What the phases share."""
+
+    def __init__(  # noqa: PLR0917 - the parts of one run, in the order of the data
+        self, config: LabConfig, run: Run, scene: Scene, sensor: StampSensor, journal: Journal, observe: Observer
+    ) -> None:
+        self._config, self._run, self._scene, self._sensor = config, run, scene, sensor
+        self._journal, self._observe = journal, observe
+        self._zero_s = time.monotonic()
+
+    async def all(self) -> None:
+        await self._phase(Phase.QUIET, None, None)
+        await self._scene.view()
+        await self._phase(Phase.UNCONTROLLED, None, None)
+        config = self._config
+        engine = Engine(
+            law_named(config.law),
+            ROBOT_CONTROL,
+            GuardParams(
+                floor=config.floor,
+                ceiling=config.link,
+                base=Rate(max(config.floor, config.link // BASE_SHARE)),
+            ),
+            start=config.link,
+            interval_s=config.interval_s,
+        )
+        loop = Loop(engine, PodPacer(pods := self._scene.best_effort()), self._journal, pods, zero_s=self._zero_s)
+        outcome = await loop.start()
+        if not outcome.holds:
+            raise DetnetError(f"the first limits could not be enforced: {outcome.reason}")
+        await self._phase(Phase.CONTROLLED, loop, engine)
+
+    async def _phase(self, phase: Phase, loop: Loop | None, engine: Engine | None) -> None:
+        plan = self._run.settings.plan[phase]
+        started_s = time.monotonic()
+        load = asyncio.create_task(self._drive(phase, started_s, plan.seconds))
+        try:
+            while time.monotonic() < started_s + plan.seconds - WINDOW_S / 2:
+                await self._window(phase, started_s + plan.settle_s, loop, engine)
+        finally:
+            load.cancel()
+            with suppress(asyncio.CancelledError):
+                await load
+
+    async def _window(self, phase: Phase, settled_from_s: float, loop: Loop | None, engine: Engine | None) -> None:
+        reading = await self._sensor.read()
+        reading = msgspec.structs.replace(reading, scanner_rtt_p95_ms=self._scene.scanner_rtt_p95_ms())
+        self._scene.processes.check(except_for=SURVIVABLE)
+        window = Window(
+            time_s=round(reading.at_s - self._zero_s, 3),
+            phase=phase,
+            settled=reading.at_s - reading.window_s >= settled_from_s,
+            limit_mbps=engine.in_force.mbps if engine else None,
+            reading=reading,
+        )
+        entry = await loop.round(reading, phase=phase) if loop else None
+        self._run.windows.append(window)
+        if entry is not None:
+            self._run.journal.append(entry)
+        self._add_up(window)
+        self._observe(window, entry)
+
+    def _add_up(self, window: Window) -> None:
+        measured = self._sensor.last_window
+        if measured is None or not window.settled:
+            return
+        sums = self._run.distributions.setdefault(window.phase, Distributions())
+        sums.ipdv += Histogram(measured.ipdv_counts)
+        sums.delay += Histogram(measured.delay_counts)
+
+    async def _drive(self, phase: Phase, started_s: float, length_s: float) -> None:
+        """Have the load follow its shape; each phase sees it from its beginning."""
+        shape = shape_named(self._config.load) if phase is not Phase.QUIET else lambda _at_s, _length_s: 0.0
+        while True:
+            await self._scene.offer(shape(time.monotonic() - started_s, length_s))
+            await asyncio.sleep(_LOAD_TICK_S)

@@ -1,0 +1,152 @@
+"""A lab with its traffic: the network, the critical flows, the best-effort pods at rest, the probe.
+
+Invariants: made once, inside the cell. Critical traffic runs from the start; best-effort traffic only as far as `offer` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from detnet.datapath.links import Links
+from detnet.lab import network, topology
+from detnet.lab.processes import Processes
+from detnet.lab.workloads import DSCP_EF, robot
+from detnet.sense.link import LinkMeter, Tap
+from detnet.sense.stamp import StampSensor
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from detnet.lab.config import LabConfig
+
+WINDOW_S = 1.0
+SSID = 5201
+SURVIVABLE = ("probe", "reflector")  # when they die, the run goes on and shows what control does without sight
+_UNBOUNDED = -1
+_HOT_NODE = 1
+
+
+class ScannerWindow(msgspec.Struct):
+    """What the safety scanner measured on its own requests in one window."""
+
+    at_s: float
+    samples: int
+    rtt_p95_ms: float | None
+
+
+class Scene:
+    """Builds the network and starts the traffic when entered; ends the traffic when left."""
+
+    def __init__(self, config: LabConfig) -> None:
+        self._config = config
+        self.processes = Processes()
+        self._telemetry: list[asyncio.subprocess.Process] = []
+        self._offered: int | None = None
+        self._scanner: ScannerWindow | None = None
+        self._probe: asyncio.subprocess.Process | None = None
+        self._stack = AsyncExitStack()
+        self._viewing = False
+
+    async def __aenter__(self) -> Self:
+        config = self._config
+        await network.build(topology.pods(config.pods), link=config.link, queue_s=config.queue_s)
+        await self._stack.enter_async_context(self.processes)
+        await asyncio.gather(
+            self._start("robot-arm", "robot", "receive", topology.ARM),
+            self._start("safety-plc", "scanner", "answer", topology.PLC),
+            self._start("collector", "telemetry", "collect", topology.COLLECTOR),
+            self._start("dashboard", "dashboard", "serve", topology.DASHBOARD),
+            self.processes.start("reflector", "detnet.agent.reflector", ["--netns", topology.ARM.name, "--ssid", str(SSID)]),
+        )
+        _, scanner, *self._telemetry = await asyncio.gather(
+            self._start("robot-control", "robot", "send", topology.ROBOT, topology.ARM),
+            self._start("safety-scanner", "scanner", "scan", topology.SCANNER, topology.PLC),
+            *(self._start(pod.name, "telemetry", "post", pod, topology.COLLECTOR) for pod in topology.telemetry(config.pods)),
+        )
+        follow = asyncio.create_task(self._follow(scanner))
+        self._stack.callback(follow.cancel)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._stack.aclose()
+
+    async def sensor(self) -> StampSensor:
+        """Start the probe beside the robot-control flow, in its class and size, and read it."""
+        size, period_s = robot.PAYLOAD_BYTES, robot.PERIOD_S
+        arguments = ["--netns", topology.ROBOT.name, "--to", topology.ARM.address, "--ssid", str(SSID)]
+        arguments += ["--size", str(size), "--dscp", str(DSCP_EF), "--period-s", str(period_s), "--window-s", str(WINDOW_S)]
+        probe = await self.processes.start("probe", "detnet.agent.probe", arguments)
+        if probe.stdout is None:
+            raise RuntimeError("the probe was started without a pipe")
+        node = {number: self._links(topology.node_name(number)) for number in topology.NODES}
+        meter = LinkMeter(
+            Tap(node[_HOT_NODE], network.UPLINK),
+            [Tap(node[pod.node], pod.host_interface) for pod in (topology.ROBOT, topology.SCANNER)],
+            [Tap(node[pod.node], pod.host_interface) for pod in (topology.COLLECTOR, topology.VIEWER)],
+        )
+        await meter.read()
+        self._probe = probe
+        return StampSensor(probe.stdout, meter, window_s=WINDOW_S, period_s=period_s)
+
+    def probe_has_realtime(self) -> bool:
+        """Whether the probe runs with real-time priority; False when it is gone."""
+        if self._probe is None:
+            return False
+        try:
+            return os.sched_getscheduler(self._probe.pid) == os.SCHED_FIFO
+        except ProcessLookupError:
+            return False
+
+    def best_effort(self) -> dict[str, Tap]:
+        """The pods that may be paced, by name: those on the node whose uplink is the link."""
+        paced = [pod for pod in topology.pods(self._config.pods) if pod.node == _HOT_NODE]
+        return {
+            pod.name: Tap(self._links(pod.name), network.POD_INTERFACE)
+            for pod in paced
+            if pod.traffic is topology.Traffic.BEST_EFFORT
+        }
+
+    async def offer(self, share: float) -> None:
+        """Have the telemetry pods offer that share of the link together: 0 nothing, 1 as much as TCP gets."""
+        pods = len(self._telemetry)
+        rate = _UNBOUNDED if share >= 1 else int(share * self._config.link / pods)
+        if rate == self._offered:
+            return
+        self._offered = rate
+        for process in self._telemetry:
+            if process.stdin is not None and process.returncode is None:
+                process.stdin.write(b"%d\n" % rate)
+
+    async def view(self) -> None:
+        """Have somebody look at the dashboard from now on."""
+        if not self._viewing:
+            self._viewing = True
+            await self._start("viewer", "dashboard", "view", topology.VIEWER, topology.DASHBOARD)
+
+    def scanner_rtt_p95_ms(self) -> float | None:
+        """The newest window of the safety scanner, unless it is old."""
+        window = self._scanner
+        return window.rtt_p95_ms if window and time.monotonic() - window.at_s < 2 * WINDOW_S else None
+
+    def _links(self, namespace: str) -> Links:
+        links = Links(namespace)
+        self._stack.callback(links.close)
+        return links
+
+    async def _start(
+        self, name: str, module: str, role: str, pod: topology.Pod, to: topology.Pod | None = None
+    ) -> asyncio.subprocess.Process:
+        arguments = [role, "--netns", pod.name, *(["--to", to.address] if to else [])]
+        return await self.processes.start(name, f"detnet.lab.workloads.{module}", arguments)
+
+    async def _follow(self, scanner: asyncio.subprocess.Process) -> None:
+        decode = msgspec.json.Decoder(ScannerWindow).decode
+        while scanner.stdout is not None and (line := await scanner.stdout.readline()):
+            self._scanner = decode(line)

@@ -1,0 +1,55 @@
+"""What runs in the lab's pods. Each is a process of its own: `python -m detnet.lab.workloads.<name> <role> --netns POD …`.
+
+Invariants: standard library and `detnet.datapath` only, so that a dozen of them start within a second; they end with the lab.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from detnet.datapath import netns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Role = Callable[[argparse.Namespace], None]
+
+CONNECT_S = 5.0
+DSCP_EF = 46  # expedited forwarding (RFC 3246): the class of the critical flows
+
+
+def main(description: str | None, roles: Mapping[str, Role]) -> None:
+    """Enter the pod and play the role that the command line names."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("role", choices=roles)
+    parser.add_argument("--netns", required=True, help="network namespace of the pod")
+    parser.add_argument("--to", help="IPv4 address of the other side")
+    options = parser.parse_args()
+    netns.enter(options.netns)
+    roles[options.role](options)
+
+
+def connect(address: str, port: int) -> socket.socket:
+    """A TCP connection; tries until the other side listens, for a few seconds."""
+    deadline_s = time.monotonic() + CONNECT_S
+    while True:
+        try:
+            return socket.create_connection((address, port), timeout=CONNECT_S)
+        except OSError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(0.05)
+
+
+def read_exactly(sock: socket.socket, size: int) -> bytes | None:
+    """So many bytes; None when the other side is gone."""
+    data = bytearray()
+    while len(data) < size:
+        chunk = sock.recv(size - len(data))
+        if not chunk:
+            return None
+        data += chunk
+    return bytes(data)

@@ -1,0 +1,70 @@
+"""telemetry: bulk over TCP:80, in batches that the collector acknowledges one by one, as exporters post what they have gathered.
+
+A batch leaves the pod as one burst, as fast as its virtual cable carries it; that is what hurts a critical flow on a slower link
+behind. Reno is chosen because CUBIC's HyStart leaves slow start at a chance moment, which made the bursts, and with them the jitter
+of the uncontrolled phase, differ by a factor of four from run to run.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from detnet.lab import workloads
+
+if TYPE_CHECKING:
+    import argparse
+
+PORT = 80
+BATCH_BYTES = 128 * 1024
+_ACKNOWLEDGED = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+def post(options: argparse.Namespace) -> None:
+    """Post batches at the rate that the last line of standard input names: bits per second, 0 for none, -1 for no bound."""
+    sock = workloads.connect(options.to, PORT)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+    batch, rate_bps, due_s = bytes(BATCH_BYTES), 0.0, time.monotonic()
+    while True:
+        wait_s = None if rate_bps == 0 else max(0.0, due_s - time.monotonic())
+        if select.select([0], [], [], wait_s)[0]:
+            lines = os.read(0, 4096).split()
+            if not lines:
+                return
+            rate_bps, due_s = float(lines[-1]), time.monotonic()
+            continue
+        sock.sendall(batch)
+        if workloads.read_exactly(sock, len(_ACKNOWLEDGED)) is None:
+            sys.exit("the collector closed the connection")
+        if rate_bps > 0:  # what was missed in a stall is not caught up in one burst
+            due_s = max(due_s + BATCH_BYTES * 8 / rate_bps, time.monotonic() - 0.1)
+
+
+def collect(_options: argparse.Namespace) -> None:
+    """Take in and acknowledge batches from any number of pods, for ever."""
+    with socket.create_server(("", PORT), backlog=256) as server:
+        while True:
+            sock, _ = server.accept()
+            threading.Thread(target=_collect_one, args=(sock,), daemon=True).start()
+
+
+def _collect_one(sock: socket.socket) -> None:
+    buffer, unacknowledged = bytearray(1 << 18), 0
+    with sock:
+        try:
+            while received := sock.recv_into(buffer):
+                unacknowledged += received
+                if unacknowledged >= BATCH_BYTES:
+                    unacknowledged -= BATCH_BYTES
+                    sock.sendall(_ACKNOWLEDGED)
+        except ConnectionError:
+            return  # the pod went away
+
+
+if __name__ == "__main__":
+    workloads.main(__doc__, {"post": post, "collect": collect})

@@ -1,0 +1,68 @@
+"""Readings from a file: jitter that was recorded once, to be decided upon again.
+
+Invariants: a recording that cannot be read in full is refused with the line that is wrong; nothing is skipped, nothing is made up.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from typing import TYPE_CHECKING
+
+from detnet.control.reading import Quality, Reading
+from detnet.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TIME_COLUMNS = ("time_s", "timestamp_sec")
+JITTER_COLUMNS = ("jitter_ms", "jitter_p95_ms")
+
+
+def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
+    """Read a CSV with a column of seconds and one of p95 jitter in milliseconds; an empty jitter is a window without data.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or has a line that is not numbers in rising order of time.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+            columns = rows[0].keys() if rows else ()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(field, str(path), f"a readable CSV file ({error})") from error
+    time_column = _column(columns, TIME_COLUMNS, field, path)
+    jitter_column = _column(columns, JITTER_COLUMNS, field, path)
+    readings: list[Reading] = []
+    for line, row in enumerate(rows, start=2):
+        at_s = _number(row[time_column], f"{field} {path} line {line}, {time_column}")
+        if readings and at_s <= readings[-1].at_s:
+            raise InputError(f"{field} {path} line {line}, {time_column}", row[time_column], "a later time than the line before")
+        text = row[jitter_column] or ""
+        jitter_ms = _number(text, f"{field} {path} line {line}, {jitter_column}") if text.strip() else None
+        readings.append(_reading(at_s, at_s - readings[-1].at_s if readings else 1.0, jitter_ms))
+    return readings
+
+
+def _reading(at_s: float, window_s: float, jitter_ms: float | None) -> Reading:
+    if jitter_ms is None:
+        return Reading(at_s=at_s, window_s=window_s, quality=Quality.STALE, quality_reason="nothing recorded")
+    return Reading(at_s=at_s, window_s=window_s, quality=Quality.FRESH, quality_reason="recorded", jitter_p95_ms=jitter_ms)
+
+
+def _column(found: object, wanted: tuple[str, ...], field: str, path: Path) -> str:
+    names = list(found) if not isinstance(found, tuple) else []  # type: ignore[call-overload]
+    for name in wanted:
+        if name in names:
+            return name
+    raise InputError(field, str(path), f"a CSV file whose head has a column {' or '.join(wanted)}; it has {', '.join(names) or 'none'}")
+
+
+def _number(text: str | None, where: str) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(where, text or "", "a number of 0 or more")
+    return value
