@@ -34,8 +34,9 @@ def replay(
         if decision is None:  # pragma: no cover - with an interval of 0 every reading is decided upon
             continue
         engine.applied(decision.limit, at_s=reading.at_s, settle_s=0)
-        reason = "; ".join([decision.reason, *(f"{action.name}: {action.reason}" for action in decision.guard)])
-        rows.append((_short(reading.at_s), reading.jitter_p95_ms, _short(decision.limit.mbps), decision.verdict.value, reason))
+        rows.append(
+            (_short(reading.at_s), reading.jitter_p95_ms, _short(decision.limit.mbps), decision.verdict.value, decision.reason)
+        )
     show("detnet/replay/1", ("time_s", "jitter_ms", "limit_mbps", "verdict", "reason"), rows, form)
 
 

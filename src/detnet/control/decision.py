@@ -47,7 +47,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     """One round: from a reading to a budget for the link.
 
     `in_force` is the budget before, `proposed` the law's wish (`None` where the law was not asked), `limit` what is to be enforced.
-    `jitter_ms` is the smoothed p95 |IPDV| that the law saw.
+    `signal_ms` is what the law saw: the smoothed `Objective.signal_ms`. `reason` holds the law's words and the guard's.
     """
 
     at_s: float
@@ -57,6 +57,6 @@ class Decision(Struct, frozen=True, kw_only=True):
     in_force: Rate
     proposed: Rate | None
     limit: Rate
-    jitter_ms: float | None
+    signal_ms: float | None
     guard: tuple[GuardAction, ...]
     reading: Reading

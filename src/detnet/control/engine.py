@@ -40,20 +40,22 @@ class Engine:
 
     def step(self, reading: Reading) -> Decision | None:
         """Take in one window; the decision if one is due, else `None`."""
-        jitter_ms = self._guard.smooth(reading.jitter_p95_ms if reading.trusted else None)
+        signal_ms = self._guard.smooth(self._objective.signal_ms(reading) if reading.trusted else None)
         if not self._due(reading):
             return None
         self._decided_at_s = reading.at_s
         limit, action = self._guard.blind(reading.quality, reading.quality_reason, self.in_force)
-        if action is None and jitter_ms is not None:
-            return self._judged(reading, jitter_ms)
+        if action is None and signal_ms is not None:
+            return self._judged(reading, signal_ms)
         reason = action.reason if action else "nothing measured"
-        return self._decision(reading, jitter_ms, limit, reason, actions=(action,) if action else ())
+        return self._decision(reading, signal_ms, limit, reason, actions=(action,) if action else ())
 
     def applied(self, limit: Rate, *, at_s: float, settle_s: float) -> None:
         """The network now enforces `limit`: read back at `at_s`, on the clock of the readings, and settled `settle_s` later."""
         if limit != self.in_force:
             self._settled_at_s = at_s + settle_s
+        if limit < self.in_force:
+            self._guard.forget()
         self.in_force = limit
 
     def _due(self, reading: Reading) -> bool:
@@ -61,22 +63,23 @@ class Engine:
         slack_s = reading.window_s / 2
         return self._decided_at_s is None or reading.at_s - self._decided_at_s >= self._interval_s - slack_s
 
-    def _judged(self, reading: Reading, jitter_ms: float) -> Decision:
+    def _judged(self, reading: Reading, signal_ms: float) -> Decision:
         """The way of a fresh reading."""
         objective_ms = self._objective.jitter_ms
         hold = self._guard.settling(reading.at_s - reading.window_s, reading.at_s, self._settled_at_s) or self._guard.deadband(
-            jitter_ms, objective_ms
+            signal_ms, objective_ms
         )
         if hold is not None:
-            return self._decision(reading, jitter_ms, self.in_force, hold.reason, actions=(hold,))
-        proposal = self._law.propose(jitter_ms, objective_ms, self.in_force)
+            return self._decision(reading, signal_ms, self.in_force, hold.reason, actions=(hold,))
+        proposal = self._law.propose(signal_ms, objective_ms, self.in_force)
         limit, actions = self._guard.bound(proposal.budget, self.in_force)
-        return self._decision(reading, jitter_ms, limit, proposal.reason, actions=actions, proposed=proposal.budget)
+        reason = "; ".join([proposal.reason, *(action.reason for action in actions)])
+        return self._decision(reading, signal_ms, limit, reason, actions=actions, proposed=proposal.budget)
 
     def _decision(
         self,
         reading: Reading,
-        jitter_ms: float | None,
+        signal_ms: float | None,
         limit: Rate,
         reason: str,
         *,
@@ -91,7 +94,7 @@ class Engine:
             in_force=self.in_force,
             proposed=proposed,
             limit=limit,
-            jitter_ms=jitter_ms,
+            signal_ms=signal_ms,
             guard=actions,
             reading=reading,
         )

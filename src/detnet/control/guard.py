@@ -6,13 +6,13 @@ The guard decides whether a law is asked at all, and what of its answer reaches 
 |-------------|-----------------------------------------------------------|----------------------------------------------------|
 | `blind`     | the reading is not fresh                                  | hold, then the base rate, then the floor; never up |
 | `settling`  | the window overlaps the time after a change               | hold                                               |
-| `deadband`  | smoothed jitter within ±0.2 ms of the objective           | hold, but above the objective only `patience` times |
+| `deadband`  | smoothed signal within ±0.2 ms of the objective           | hold, but above the objective only `patience` times |
 | `bounds`    | the proposal lies outside floor..ceiling                  | clip                                               |
 | `threshold` | the change is smaller than what a change costs            | hold                                               |
 
 Invariants: pure; a reading that is not fresh never raises a budget; a limit never leaves floor..ceiling; every intervention is
-recorded with its reason. Smoothing is an exponentially weighted moving average of p95 jitter: s += alpha (x - s); it starts anew
-after a gap in the data, since what was before the gap says nothing of now.
+recorded with its reason. Smoothing is an exponentially weighted moving average of the signal: s += alpha (x - s). It starts anew
+after a gap in the data, and after a cut: what was measured under the old limit is no evidence against the new one.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Guard:
-    """Keeps what the guard has to remember: the smoothed jitter, how long it has been blind, how long it has been patient."""
+    """Keeps what the guard has to remember: the smoothed signal, how long it has been blind, how long it has been patient."""
 
     def __init__(self, params: GuardParams) -> None:
         self.params = params
@@ -67,15 +67,17 @@ class Guard:
         self._blind = 0
         self._over_in_band = 0
 
-    def smooth(self, jitter_ms: float | None) -> float | None:
-        """Take one window's p95 jitter into the average; `None` (nothing measured) empties it."""
-        if jitter_ms is None:
-            self._smoothed_ms = None
-        elif self._smoothed_ms is None:
-            self._smoothed_ms = jitter_ms
+    def smooth(self, signal_ms: float | None) -> float | None:
+        """Take one window's signal into the average; `None` (nothing measured) empties it."""
+        if signal_ms is None or self._smoothed_ms is None:
+            self._smoothed_ms = signal_ms
         else:
-            self._smoothed_ms += self.params.ema_alpha * (jitter_ms - self._smoothed_ms)
+            self._smoothed_ms += self.params.ema_alpha * (signal_ms - self._smoothed_ms)
         return self._smoothed_ms
+
+    def forget(self) -> None:
+        """Begin the average anew."""
+        self._smoothed_ms = None
 
     def blind(self, quality: Quality, reason: str, in_force: Rate) -> tuple[Rate, GuardAction | None]:
         """The budget while nothing trustworthy is known, and the action; `None` and the budget in force where the data are fresh."""
@@ -101,16 +103,16 @@ class Guard:
             return GuardAction("settling", f"the first {unsettled_s:.2f} s of the window lie in the settling of the last change")
         return None
 
-    def deadband(self, jitter_ms: float, objective_ms: float) -> GuardAction | None:
+    def deadband(self, signal_ms: float, objective_ms: float) -> GuardAction | None:
         """Hold near the objective. Above it only `patience` times in a row, then the law is asked all the same."""
         p = self.params
-        if p.deadband_ms == 0 or abs(jitter_ms - objective_ms) > p.deadband_ms:
+        if p.deadband_ms == 0 or abs(signal_ms - objective_ms) > p.deadband_ms:
             self._over_in_band = 0
             return None
-        self._over_in_band = self._over_in_band + 1 if jitter_ms > objective_ms else 0
+        self._over_in_band = self._over_in_band + 1 if signal_ms > objective_ms else 0
         if self._over_in_band > p.patience:
             return None
-        return GuardAction("deadband", f"jitter {jitter_ms:.3f} ms within ±{p.deadband_ms:g} ms of {objective_ms:g} ms")
+        return GuardAction("deadband", f"signal {signal_ms:.3f} ms within ±{p.deadband_ms:g} ms of {objective_ms:g} ms")
 
     def bound(self, proposed: Rate, in_force: Rate) -> tuple[Rate, tuple[GuardAction, ...]]:
         """Clip to floor..ceiling, and drop a change that is too small to be worth its cost."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from detnet.control.reading import Reading
 
 
 class Objective(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -11,6 +16,18 @@ class Objective(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     jitter_ms: float = 1.0
     delay_ms: float = 1.5
     loss_ratio: float = 0.001
+
+    def signal_ms(self, reading: Reading) -> float | None:
+        """What a law steers by: p95 jitter, or p95 delay on the scale of jitter where that is the worse of the two.
+
+            max(jitter, delay * jitter_objective / delay_objective)
+
+        |IPDV| does not see a queue that stands still: paced senders that just fill a link give little jitter and all the delay of
+        its buffer. None where no jitter was measured; a delay that was not measured is left out.
+        """
+        if reading.jitter_p95_ms is None or reading.delay_p95_ms is None:
+            return reading.jitter_p95_ms
+        return max(reading.jitter_p95_ms, reading.delay_p95_ms * self.jitter_ms / self.delay_ms)
 
 
 ROBOT_CONTROL = Objective()

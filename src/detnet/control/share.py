@@ -1,22 +1,53 @@
-"""From the budget of a link to the limits of its pods.
+"""From the budget of a link to the limits of its pods: max-min fair by demand.
 
-Invariants: the shares add up to the budget, to the bit; the same pods and budget give the same shares.
+Nobody gets more than it wants while another wants more than it gets; what one leaves is divided over the rest (progressive filling,
+Bertsekas and Gallager, Data Networks, section 6.5). What nobody wants is divided equally all the same, so that a pod that wakes up
+finds room.
+
+Invariants: the shares add up to the budget, to the bit; no pod's share falls below what an equal division would give it, unless it
+wants less; the same pods, demands and budget give the same shares.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from detnet.units import Rate
+from detnet.units import Rate, mbps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+
+BACKLOGGED_SHARE = 0.9  # a pod that uses so much of its limit would use more
+SPARE_FACTOR = 2  # the others may double before they feel a limit
+LEAST = mbps(1)
 
 
-def equal_shares(budget: Rate, pods: Iterable[str]) -> dict[str, Rate]:
-    """Divide a budget equally; what does not divide goes to the first pods by name, one bit per second each."""
-    names = sorted(pods)
-    if not names:
+def demand(measured_bps: float, limit: Rate | None) -> Rate | None:
+    """What a pod wants, by what it sent: None (all it can get) at its limit, else room to double.
+
+    Rounded up to a power of two of bits per second, so that small changes of a load change no limit.
+    """
+    if limit is None or measured_bps >= BACKLOGGED_SHARE * limit:
+        return None
+    return Rate(1 << (max(int(SPARE_FACTOR * measured_bps), LEAST) - 1).bit_length())
+
+
+def max_min(budget: Rate, demands: Mapping[str, Rate | None]) -> dict[str, Rate]:
+    """Divide a budget; a demand of None is without bound. O(n log n)."""
+    shares: dict[str, Rate] = {}
+    left = int(budget)
+    waiting = sorted(demands, key=lambda name: (demands[name] is None, demands[name] or 0, name))
+    for i, name in enumerate(waiting):
+        fair = left // (len(waiting) - i)
+        wanted = demands[name]
+        shares[name] = Rate(fair if wanted is None else min(fair, wanted))
+        left -= shares[name]
+    return _spread(shares, left)
+
+
+def _spread(shares: dict[str, Rate], left: int) -> dict[str, Rate]:
+    """Divide what is left over equally; what does not divide goes to the first by name, one bit per second each."""
+    if not shares:
         return {}
-    share, rest = divmod(budget, len(names))
-    return {name: Rate(share + (i < rest)) for i, name in enumerate(names)}
+    each, rest = divmod(left, len(shares))
+    return {name: Rate(shares[name] + each + (i < rest)) for i, name in enumerate(sorted(shares))}

@@ -57,7 +57,9 @@ class LabConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         law_named(self.law, "--law")
         if self.load or self.purpose is Purpose.RUN:
             shape_named(self.load, "--load")
-        _check("--out", self.out, not self.out.startswith("/run/"), "a folder outside /run, which the lab replaces by one of its own")
+        _check(
+            "--out", self.out, not self.out.startswith("/run/"), "a folder outside /run, which the lab replaces by one of its own"
+        )
 
 
 def _check(field: str, value: object, holds: bool, allowed: str) -> None:  # noqa: FBT001 - the condition, read in place

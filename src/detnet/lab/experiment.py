@@ -116,7 +116,9 @@ class _Phases:
             start=config.link,
             interval_s=config.interval_s,
         )
-        loop = Loop(engine, PodPacer(pods := self._scene.best_effort()), self._journal, pods, zero_s=self._zero_s)
+        loop = Loop(
+            engine, PodPacer(self._scene.best_effort()), self._journal, lambda: self._scene.meter.sent_bps, zero_s=self._zero_s
+        )
         outcome = await loop.start()
         if not outcome.holds:
             raise DetnetError(f"the first limits could not be enforced: {outcome.reason}")

@@ -88,10 +88,12 @@ class Scene:
         node = {number: self._links(topology.node_name(number)) for number in topology.NODES}
         meter = LinkMeter(
             Tap(node[_HOT_NODE], network.UPLINK),
-            [Tap(node[pod.node], pod.host_interface) for pod in (topology.ROBOT, topology.SCANNER)],
-            [Tap(node[pod.node], pod.host_interface) for pod in (topology.COLLECTOR, topology.VIEWER)],
+            critical=[Tap(node[pod.node], pod.host_interface) for pod in (topology.ROBOT, topology.SCANNER)],
+            receivers=[Tap(node[pod.node], pod.host_interface) for pod in (topology.COLLECTOR, topology.VIEWER)],
+            senders={pod.name: Tap(node[pod.node], pod.host_interface) for pod in self._paced()},
         )
         await meter.read()
+        self.meter = meter
         self._probe = probe
         return StampSensor(probe.stdout, meter, window_s=WINDOW_S, period_s=period_s)
 
@@ -106,12 +108,7 @@ class Scene:
 
     def best_effort(self) -> dict[str, Tap]:
         """The pods that may be paced, by name: those on the node whose uplink is the link."""
-        paced = [pod for pod in topology.pods(self._config.pods) if pod.node == _HOT_NODE]
-        return {
-            pod.name: Tap(self._links(pod.name), network.POD_INTERFACE)
-            for pod in paced
-            if pod.traffic is topology.Traffic.BEST_EFFORT
-        }
+        return {pod.name: Tap(self._links(pod.name), network.POD_INTERFACE) for pod in self._paced()}
 
     async def offer(self, share: float) -> None:
         """Have the telemetry pods offer that share of the link together: 0 nothing, 1 as much as TCP gets."""
@@ -134,6 +131,10 @@ class Scene:
         """The newest window of the safety scanner, unless it is old."""
         window = self._scanner
         return window.rtt_p95_ms if window and time.monotonic() - window.at_s < 2 * WINDOW_S else None
+
+    def _paced(self) -> list[topology.Pod]:
+        pods = topology.pods(self._config.pods)
+        return [pod for pod in pods if pod.node == _HOT_NODE and pod.traffic is topology.Traffic.BEST_EFFORT]
 
     def _links(self, namespace: str) -> Links:
         links = Links(namespace)

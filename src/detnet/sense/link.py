@@ -13,7 +13,7 @@ from detnet.control.reading import LinkCounters
 from detnet.datapath import shaping
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from detnet.datapath.links import Links
 
@@ -32,11 +32,13 @@ class LinkMeter:
         uplink: the interface by which the link leaves its node.
         critical: the nodes' ends of the critical senders' cables: what they receive is what those pods sent.
         receivers: the nodes' ends of the best-effort receivers' cables: what they send is what those pods received.
+        senders: the nodes' ends of the best-effort senders' cables, by pod.
     """
 
-    def __init__(self, uplink: Tap, critical: Sequence[Tap], receivers: Sequence[Tap]) -> None:
-        self._uplink, self._critical, self._receivers = uplink, critical, receivers
+    def __init__(self, uplink: Tap, *, critical: Sequence[Tap], receivers: Sequence[Tap], senders: Mapping[str, Tap]) -> None:
+        self._uplink, self._critical, self._receivers, self._senders = uplink, critical, receivers, senders
         self._last: _Totals | None = None
+        self.sent_bps: dict[str, float] = {}  # by each best-effort pod, in the window that was read last
 
     async def read(self) -> LinkCounters | None:
         """Rates since the last read; None at the first."""
@@ -45,6 +47,7 @@ class LinkMeter:
         if last is None or now.at_s <= last.at_s:
             return None
         seconds = now.at_s - last.at_s
+        self.sent_bps = {name: max(0, now.sent[name] - before) * 8 / seconds for name, before in last.sent.items()}
         link, critical, best_effort = (
             max(0, after - before) * 8 / seconds
             for after, before in ((now.link, last.link), (now.critical, last.critical), (now.best_effort, last.best_effort))
@@ -58,13 +61,14 @@ class LinkMeter:
         )
 
     async def _totals(self) -> _Totals:
-        taps = [self._uplink, *self._critical, *self._receivers]
+        taps = [self._uplink, *self._critical, *self._receivers, *self._senders.values()]
         counters = {links: await links.counters() for links in {tap.links for tap in taps}}
         return _Totals(
             at_s=time.monotonic(),
             link=counters[self._uplink.links][self._uplink.interface].sent_bytes,
             critical=sum(counters[tap.links][tap.interface].received_bytes for tap in self._critical),
             best_effort=sum(counters[tap.links][tap.interface].sent_bytes for tap in self._receivers),
+            sent={name: counters[tap.links][tap.interface].received_bytes for name, tap in self._senders.items()},
             dropped=await shaping.dropped_packets(self._uplink.links, self._uplink.interface),
         )
 
@@ -74,4 +78,5 @@ class _Totals(NamedTuple):
     link: int
     critical: int
     best_effort: int
+    sent: dict[str, int]
     dropped: int

@@ -55,7 +55,9 @@ def _column(found: object, wanted: tuple[str, ...], field: str, path: Path) -> s
     for name in wanted:
         if name in names:
             return name
-    raise InputError(field, str(path), f"a CSV file whose head has a column {' or '.join(wanted)}; it has {', '.join(names) or 'none'}")
+    raise InputError(
+        field, str(path), f"a CSV file whose head has a column {' or '.join(wanted)}; it has {', '.join(names) or 'none'}"
+    )
 
 
 def _number(text: str | None, where: str) -> float:

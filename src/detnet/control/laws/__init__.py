@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Law(Protocol):
-    """From the smoothed jitter of a fresh reading to the budget that this law wants."""
+    """From the smoothed signal of a fresh reading (`Objective.signal_ms`) to the budget that this law wants."""
 
     @property
     def name(self) -> str:
         """The name by which it is chosen."""
 
-    def propose(self, jitter_ms: float, objective_ms: float, in_force: Rate) -> Proposal:
+    def propose(self, signal_ms: float, objective_ms: float, in_force: Rate) -> Proposal:
         """Asked only about fresh data. Pure: the same arguments and history give the same proposal."""
 
 

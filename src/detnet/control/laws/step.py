@@ -1,11 +1,11 @@
 """The step law: cut fast, grow slowly.
 
-    budget(t+1) = budget(t) - down   where p95 jitter > objective
+    budget(t+1) = budget(t) - down   where signal > objective
     budget(t+1) = budget(t) + up     otherwise
 
 It knows nothing of the link, so it saws around the objective for ever: the plain reference that every other law has to beat.
 
-Invariants: pure and without state. A jitter of exactly the objective counts as within it.
+Invariants: pure and without state. A signal of exactly the objective counts as within it.
 Source: the classic asymmetric loop of 50 Mbit/s down and 10 Mbit/s up; additive increase after Chiu and Jain, 1989.
 """
 
@@ -18,7 +18,7 @@ from detnet.units import Rate, mbps
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Budget less `down` while the jitter is over its objective, budget plus `up` otherwise."""
+    """Budget less `down` while the signal is over its objective, budget plus `up` otherwise."""
 
     down: Rate = mbps(50)
     up: Rate = mbps(10)
@@ -28,8 +28,8 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The name by which it is chosen."""
         return "step"
 
-    def propose(self, jitter_ms: float, objective_ms: float, in_force: Rate) -> Proposal:
-        """Move the budget by one step; all jitters in milliseconds."""
-        if jitter_ms > objective_ms:
-            return Proposal(Rate(in_force - self.down), f"jitter {jitter_ms:.3f} ms over {objective_ms:g} ms: {self.down} down")
-        return Proposal(Rate(in_force + self.up), f"jitter {jitter_ms:.3f} ms within {objective_ms:g} ms: {self.up} up")
+    def propose(self, signal_ms: float, objective_ms: float, in_force: Rate) -> Proposal:
+        """Move the budget by one step."""
+        if signal_ms > objective_ms:
+            return Proposal(Rate(in_force - self.down), f"signal {signal_ms:.3f} ms over {objective_ms:g} ms: {self.down} down")
+        return Proposal(Rate(in_force + self.up), f"signal {signal_ms:.3f} ms within {objective_ms:g} ms: {self.up} up")

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
 
 PORT = 80
 BATCH_BYTES = 128 * 1024
+_SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33  # a whole batch must fit: what autotuning grants differs from run to run
 _ACKNOWLEDGED = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 def post(options: argparse.Namespace) -> None:
     """Post batches at the rate that the last line of standard input names: bits per second, 0 for none, -1 for no bound."""
     sock = workloads.connect(options.to, PORT)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, 4 * BATCH_BYTES)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     batch, rate_bps, due_s = bytes(BATCH_BYTES), 0.0, time.monotonic()
     while True:
@@ -48,6 +50,7 @@ def post(options: argparse.Namespace) -> None:
 def collect(_options: argparse.Namespace) -> None:
     """Take in and acknowledge batches from any number of pods, for ever."""
     with socket.create_server(("", PORT), backlog=256) as server:
+        server.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 8 * BATCH_BYTES)
         while True:
             sock, _ = server.accept()
             threading.Thread(target=_collect_one, args=(sock,), daemon=True).start()
