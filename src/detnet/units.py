@@ -28,9 +28,7 @@ LONGEST_TEXT = 128  # keeps the arithmetic on a hostile text small; a number tha
 
 _NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 
-_QUANTITY = re.compile(
-    rf"(?P<sign>[+-]?)(?P<number>{_NUMBER})(?P<suffix>[numkMGTPE]?|[KMGTPE]i|[eE][+-]?0*[0-9]{{1,3}})"
-)
+_QUANTITY = re.compile(rf"(?P<sign>[+-]?)(?P<number>{_NUMBER})(?P<suffix>[numkMGTPE]?|[KMGTPE]i|[eE][+-]?0*[0-9]{{1,3}})")
 _SUFFIXES = {suffix: (10, 3 * power) for power, suffix in enumerate(("n", "u", "m", "", *"kMGTPE"), start=-3)} | {
     f"{letter}i": (2, 10 * power) for power, letter in enumerate("KMGTPE", start=1)
 }

@@ -8,7 +8,8 @@ Invariants: a limit that is in force is not written again; one pod's failure doe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
 
 from detnet.act import Outcome, Result
 from detnet.datapath import shaping
@@ -25,6 +26,15 @@ QUEUE_S = 0.025  # as the CNI bandwidth plug-in's; back-pressure keeps it nearly
 TOLERANCE_BPS = 8  # the kernel counts whole bytes
 
 
+class _Attempt(NamedTuple):
+    """What came of pacing one pod."""
+
+    pod: str
+    in_force: Rate | None
+    changed: bool
+    failure: str = ""
+
+
 class PodPacer:
     """Paces pods by their interfaces."""
 
@@ -36,26 +46,26 @@ class PodPacer:
 
     async def apply(self, allocation: Mapping[str, Rate]) -> Outcome:
         """Make each named pod's limit so, and read it back."""
-        in_force: dict[str, int] = {}
-        failures: list[str] = []
-        changed = 0
-        for name, rate in allocation.items():
-            try:
-                tap = self._pods[name]
-                before = await shaping.read_rate(tap.links, tap.interface)
-                if before is None or abs(before - rate) > TOLERANCE_BPS:
-                    await shaping.set_rate(tap.links, tap.interface, rate, queue_s=QUEUE_S)
-                    changed += 1
-                after = await shaping.read_rate(tap.links, tap.interface)
-            except (KeyError, LookupError, OSError, NetlinkError, DetnetError) as error:
-                failures.append(f"{name}: {error}")
-                continue
-            if after is not None:
-                in_force[name] = after
-            if after is None or abs(after - rate) > TOLERANCE_BPS:
-                failures.append(f"{name}: {rate} was asked for, {after} is in force")
+        attempts = await asyncio.gather(*(self._pace(name, rate) for name, rate in allocation.items()))
+        in_force = {a.pod: int(a.in_force) for a in attempts if a.in_force is not None}
+        failures = [f"{a.pod}: {a.failure}" for a in attempts if a.failure]
+        changed = sum(a.changed for a in attempts)
         if failures:
             return Outcome(result=Result.FAILED, reason="; ".join(failures), in_force=in_force)
         if not changed:
             return Outcome(result=Result.UNCHANGED, reason="already in force", in_force=in_force)
         return Outcome(result=Result.APPLIED, reason=f"{changed} pods changed and read back", in_force=in_force)
+
+    async def _pace(self, name: str, rate: Rate) -> _Attempt:
+        """Bring one pod to its rate, unless it is there."""
+        try:
+            tap = self._pods[name]
+            before = await shaping.read_rate(tap.links, tap.interface)
+            if before is not None and abs(before - rate) <= TOLERANCE_BPS:
+                return _Attempt(name, before, changed=False)
+            await shaping.set_rate(tap.links, tap.interface, rate, queue_s=QUEUE_S)
+            after = await shaping.read_rate(tap.links, tap.interface)
+        except (LookupError, OSError, NetlinkError, DetnetError) as error:
+            return _Attempt(name, None, changed=False, failure=f"{error}")
+        held = after is not None and abs(after - rate) <= TOLERANCE_BPS
+        return _Attempt(name, after, changed=True, failure="" if held else f"{rate} was asked for, {after} is in force")

@@ -35,7 +35,7 @@ class Engine:
         self._law, self._objective, self._guard = law, objective, Guard(guard)
         self._interval_s = interval_s
         self._decided_at_s: float | None = None
-        self._settled_at_s = float("-inf")
+        self._settled_at_s, self._last_change = float("-inf"), Verdict.HOLD
         self.in_force = start
 
     def step(self, reading: Reading) -> Decision | None:
@@ -52,9 +52,11 @@ class Engine:
 
     def applied(self, limit: Rate, *, at_s: float, settle_s: float) -> None:
         """The network now enforces `limit`: read back at `at_s`, on the clock of the readings, and settled `settle_s` later."""
-        if limit != self.in_force:
-            self._settled_at_s = at_s + settle_s
-        if limit < self.in_force:
+        change = Verdict.between(self.in_force, limit)
+        if change is Verdict.HOLD:
+            return
+        self._settled_at_s, self._last_change = at_s + settle_s, change
+        if change is Verdict.CUT:
             self._guard.forget()
         self.in_force = limit
 
@@ -66,9 +68,8 @@ class Engine:
     def _judged(self, reading: Reading, signal_ms: float) -> Decision:
         """The way of a fresh reading."""
         objective_ms = self._objective.jitter_ms
-        hold = self._guard.settling(reading.at_s - reading.window_s, reading.at_s, self._settled_at_s) or self._guard.deadband(
-            signal_ms, objective_ms
-        )
+        hold = self._guard.settling(reading, self._settled_at_s, after=self._last_change)
+        hold = hold or self._guard.deadband(signal_ms, objective_ms)
         if hold is not None:
             return self._decision(reading, signal_ms, self.in_force, hold.reason, actions=(hold,))
         proposal = self._law.propose(signal_ms, objective_ms, self.in_force)

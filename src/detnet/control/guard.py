@@ -19,13 +19,15 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from detnet.control.decision import GuardAction
-from detnet.control.reading import Quality
+from detnet.control.decision import GuardAction, Verdict
+from detnet.control.reading import Quality, Reading
 from detnet.errors import InputError
 from detnet.units import Rate, mbps
 
-# p95 of a window cannot be moved by a share of its samples smaller than this; so much of a window may lie in the settling.
-UNSETTLED_SHARE = 0.05
+# How much of a window may lie in the settling of the last change. After a cut the old samples are the worse ones, and a twentieth
+# of them is enough to be the p95. After a raise they are the better ones: a quarter of them only turns p95 into p93.
+UNSETTLED_AFTER_CUT = 0.05
+UNSETTLED_AFTER_RAISE = 0.25
 
 
 class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -96,10 +98,11 @@ class Guard:
             what, limit = f"down to the floor {p.floor}", min(in_force, p.floor)
         return Rate(limit), GuardAction("blind", f"{quality}: {reason}; decision {self._blind} without data: {what}")
 
-    def settling(self, window_start_s: float, window_end_s: float, settled_at_s: float) -> GuardAction | None:
-        """Hold where too much of the window was measured before the last change had settled."""
-        unsettled_s = settled_at_s - window_start_s
-        if unsettled_s > UNSETTLED_SHARE * (window_end_s - window_start_s):
+    def settling(self, reading: Reading, settled_at_s: float, *, after: Verdict) -> GuardAction | None:
+        """Hold where too much of the window was measured before the last change, a cut or a raise, had settled."""
+        unsettled_s = settled_at_s - (reading.at_s - reading.window_s)
+        share = UNSETTLED_AFTER_CUT if after is Verdict.CUT else UNSETTLED_AFTER_RAISE
+        if unsettled_s > share * reading.window_s:
             return GuardAction("settling", f"the first {unsettled_s:.2f} s of the window lie in the settling of the last change")
         return None
 

@@ -147,7 +147,7 @@ def _decision(entry: Entry) -> tuple[str, ...]:
     return (
         seconds(entry.time_s),
         clean(entry.phase),
-        number(decision.jitter_ms),
+        number(decision.signal_ms),
         str(decision.verdict),
         change(entry),
         clean(decision.reason),

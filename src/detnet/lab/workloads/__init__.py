@@ -33,15 +33,26 @@ def main(description: str | None, roles: Mapping[str, Role]) -> None:
 
 
 def connect(address: str, port: int) -> socket.socket:
-    """A TCP connection; tries until the other side listens, for a few seconds."""
+    """A TCP connection under Reno; tries until the other side listens, for a few seconds.
+
+    Reno is set before the connection is made, whatever the machine's default is: BBR paces its own bursts, and a socket that began
+    with it goes on pacing under any other.
+    """
     deadline_s = time.monotonic() + CONNECT_S
     while True:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+        sock.settimeout(CONNECT_S)
         try:
-            return socket.create_connection((address, port), timeout=CONNECT_S)
+            sock.connect((address, port))
         except OSError:
+            sock.close()
             if time.monotonic() > deadline_s:
                 raise
             time.sleep(0.05)
+        else:
+            sock.settimeout(None)
+            return sock
 
 
 def read_exactly(sock: socket.socket, size: int) -> bytes | None:
