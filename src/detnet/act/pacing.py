@@ -19,7 +19,7 @@ from detnet.errors import DetnetError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from detnet.sense.link import Tap
+    from detnet.datapath.links import Tap
     from detnet.units import Rate
 
 QUEUE_S = 0.025  # as the CNI bandwidth plug-in's; back-pressure keeps it nearly empty

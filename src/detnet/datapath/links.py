@@ -22,6 +22,13 @@ class Counters(NamedTuple):
     sent_dropped_packets: int
 
 
+class Tap(NamedTuple):
+    """One interface, and the connection into the namespace that it is in."""
+
+    links: Links
+    interface: str
+
+
 class Links:
     """One netlink connection into one namespace. Use with `async with`; `None` is the calling process's own namespace."""
 

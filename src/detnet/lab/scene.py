@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from detnet.datapath.links import Links
+from detnet.datapath.links import Links, Tap
 from detnet.lab import network, topology
 from detnet.lab.processes import Processes
 from detnet.lab.workloads import DSCP_EF, robot
-from detnet.sense.link import LinkMeter, Tap
+from detnet.sense.link import LinkMeter
 from detnet.sense.stamp import StampSensor
 
 if TYPE_CHECKING:

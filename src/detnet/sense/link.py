@@ -15,14 +15,7 @@ from detnet.datapath import shaping
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from detnet.datapath.links import Links
-
-
-class Tap(NamedTuple):
-    """An interface in a namespace that a meter reads."""
-
-    links: Links
-    interface: str
+    from detnet.datapath.links import Tap
 
 
 class LinkMeter:
