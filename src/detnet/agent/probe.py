@@ -94,11 +94,12 @@ class Session:
         stop = self._first + self._per_window
         if self._answered < stop and time.monotonic() < self._ends_s[0] + GRACE_S:
             return None
-        after = self._probes.get(_wire(self._answered)) if self._answered >= stop else None
+        after = next((p for p in map(self._probes.get, map(_wire, range(stop, self._answered + 1))) if p and p.answered), None)
         probes = [self._probes.pop(_wire(number)) for number in range(self._first, stop)]
         losses = attribute_losses(probes, self._answered_before, after)
         window = measure(probes, losses, before=self._before, at_s=self._ends_s.pop(0), window_s=self._window_s)
         self._before, self._first = probes[-1], stop
+        self._numbered = {number: key for number, key in self._numbered.items() if key in self._probes}  # stamps that never came
         self._answered_before = next((p for p in reversed(probes) if p.answered), self._answered_before)
         return window
 

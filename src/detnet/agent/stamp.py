@@ -21,6 +21,8 @@ _TLV = struct.Struct("!BBH")
 _PADDING_TLV = 1
 _UNRECOGNISED = 0x80  # the sender sets it; a reflector that knows the TLV clears it
 _ERROR_ESTIMATE = 0x4909  # S = 0 not synchronised, Z = 1 PTPv2, scale 9, multiplier 9: 9 * 2^9 * 2^-32 s, about 1 µs
+_MULTIPLIER = 0xFF  # of an error estimate; zero is forbidden (RFC 4656 section 4.1.2)
+_PTP = 0x4000  # Z of an error estimate: which form the stamps beside it have
 _NS = 1_000_000_000
 
 
@@ -60,7 +62,7 @@ def decode_request(data: bytes) -> Request | None:
     if len(data) < BASE_BYTES:
         return None
     sequence, seconds, nanoseconds, error_estimate, ssid = _SENDER.unpack_from(data)
-    if error_estimate & 0xFF == 0:  # a multiplier of zero is forbidden (RFC 4656 section 4.1.2)
+    if error_estimate & _MULTIPLIER == 0:
         return None
     return Request(sequence, seconds * _NS + nanoseconds, ssid)
 
@@ -88,10 +90,12 @@ def encode_reply(request: bytes, *, reflector_sequence: int, received_ns: int, r
 
 
 def decode_reply(data: bytes) -> Reply | None:
-    """What a reflector answered; None if this is not STAMP."""
+    """What a reflector answered; None if this is not STAMP, or its stamps are not in our form."""
     if len(data) < BASE_BYTES:
         return None
-    (reflector_sequence, out_s, out_ns, _, ssid, in_s, in_ns, sequence, sent_s, sent_ns, error, _, ttl) = _REPLY.unpack_from(data)
-    if error & 0xFF == 0:
+    (reflector_sequence, out_s, out_ns, theirs, ssid, in_s, in_ns, sequence, sent_s, sent_ns, ours, _, ttl) = _REPLY.unpack_from(
+        data
+    )
+    if theirs & _MULTIPLIER == 0 or ours & _MULTIPLIER == 0 or not theirs & _PTP:  # NTP stamps read as PTP ones would be fiction
         return None
     return Reply(reflector_sequence, out_s * _NS + out_ns, in_s * _NS + in_ns, sequence, sent_s * _NS + sent_ns, ssid, ttl)

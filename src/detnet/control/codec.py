@@ -34,9 +34,9 @@ def _to_plain(value: object) -> int:
 
 
 def _from_plain(kind: type, value: object) -> Rate:
-    if kind is Rate and isinstance(value, int):
+    if kind is Rate and type(value) is int:  # not a bool, which Python counts among the integers
         return Rate(value)
-    raise NotImplementedError(f"no {kind.__name__} from {type(value).__name__}")
+    raise TypeError(f"Expected `{kind.__name__}`, got `{type(value).__name__}`")  # msgspec adds the path
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_to_plain)

@@ -5,6 +5,7 @@ Invariants: every call acts in the namespace that the object was opened for; a n
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from detnet.datapath import netlink, netns
@@ -20,6 +21,13 @@ class Counters(NamedTuple):
     received_bytes: int
     sent_bytes: int
     sent_dropped_packets: int
+
+
+class Dump(NamedTuple):
+    """The counters of all interfaces of a namespace at an instant of the monotonic clock."""
+
+    at_s: float
+    interfaces: dict[str, Counters]
 
 
 class Tap(NamedTuple):
@@ -85,10 +93,10 @@ class Links:
         """Send what goes to `destination` (CIDR or `default`) by way of a neighbour."""
         await self.netlink.route("add", dst=destination, gateway=via)
 
-    async def counters(self) -> dict[str, Counters]:
+    async def counters(self) -> Dump:
         """The counters of all interfaces, read in one dump so that they belong together."""
-        found = {}
+        at_s, found = time.monotonic(), {}
         async for link in await self.netlink.get_links():
             stats = link.get("stats64")
             found[link.get("ifname")] = Counters(stats["rx_bytes"], stats["tx_bytes"], stats["tx_dropped"])
-        return found
+        return Dump(at_s, found)

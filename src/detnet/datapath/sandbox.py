@@ -17,6 +17,7 @@ import os
 import select
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -117,7 +118,7 @@ def _leave() -> None:
             Path("/proc/self/gid_map").write_text(f"0 {group} 1")
         syscalls.mount("none", "/", "none", syscalls.MS_REC | syscalls.MS_PRIVATE)
     except OSError as error:
-        raise _forbidden(error) from error
+        raise _forbidden(error, user) from error
 
 
 def _be_init(inside: Callable[[], int], lifeline: int | None) -> NoReturn:
@@ -139,10 +140,11 @@ def _be_init(inside: Callable[[], int], lifeline: int | None) -> NoReturn:
             _leave_by_exit(inside)
         code = _bury(child, lifeline)
     except MissingFeatureError as error:
-        sys.stderr.write(f"detnet: {error}\n")
         code = error.exit_code
+        with suppress(OSError):  # nobody may be listening any more
+            sys.stderr.write(f"detnet: {error}\n")
+            sys.stderr.flush()
     finally:
-        sys.stderr.flush()
         os._exit(code)
 
 
@@ -194,11 +196,12 @@ def _closed(pipe: int, *, wait_ms: int) -> bool:
     return any(event & select.POLLHUP for _, event in poll.poll(wait_ms))
 
 
-def _forbidden(error: OSError) -> MissingFeatureError:
+def _forbidden(error: OSError, user: int | None = None) -> MissingFeatureError:
     if error.errno not in _REFUSED:
         raise error
+    who = "this process" if user is None else f"user {user}"
     return MissingFeatureError(
-        f"This machine does not let user {os.geteuid()} make the namespaces that the lab lives in ({error.strerror}).",
+        f"This machine does not let {who} make the namespaces that the lab lives in ({error.strerror}).",
         "run it as root, or let ordinary users make user namespaces: "
         "sysctl user.max_user_namespaces=10000, and where they exist kernel.unprivileged_userns_clone=1 and "
         "kernel.apparmor_restrict_unprivileged_userns=0. In a container: --cap-add SYS_ADMIN, unmasked /proc.",

@@ -17,6 +17,8 @@ from detnet.units import Rate, mbps
 
 MIN_DURATION_S = 12.0
 MAX_DURATION_S = 7 * 24 * 3600.0
+MIN_QUEUE_S = 0.001
+MAX_QUEUE_S = 2.0  # at 10 Gbit/s its bytes still fit the kernel's 32 bits
 SENSORS = ("stamp",)
 
 
@@ -47,6 +49,8 @@ class LabConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _check("--name", self.name, self.name.isascii() and self.name.replace("-", "").isalnum() and len(self.name) <= 40,
                "letters, digits and dashes, at most 40")  # fmt: skip
         _check("--link", self.link, mbps(1) <= self.link <= mbps(10_000), "a rate from 1M to 10G")
+        _check("--queue", f"{self.queue_s:g}s", MIN_QUEUE_S <= self.queue_s <= MAX_QUEUE_S,
+               f"a time from {MIN_QUEUE_S * 1e3:g}ms to {MAX_QUEUE_S:g}s")  # fmt: skip
         _check("--pods", self.pods, 1 <= self.pods <= topology.MAX_TELEMETRY_PODS, f"1 to {topology.MAX_TELEMETRY_PODS} pods")
         _check("--duration", f"{self.duration_s:g}s", MIN_DURATION_S <= self.duration_s <= MAX_DURATION_S,
                f"at least {MIN_DURATION_S:g}s, so that each phase has settled windows, at most 7 days")  # fmt: skip
@@ -58,7 +62,10 @@ class LabConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.load or self.purpose is Purpose.RUN:
             shape_named(self.load, "--load")
         _check(
-            "--out", self.out, not self.out.startswith("/run/"), "a folder outside /run, which the lab replaces by one of its own"
+            "--out",
+            self.out,
+            not f"{self.out}/".startswith("/run/"),
+            "a folder outside /run, which the lab replaces by one of its own",
         )
 
 

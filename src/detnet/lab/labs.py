@@ -29,6 +29,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+class NotUpError(DetnetError):
+    """A lab that did not come up: what it said, and the exit code it ended with."""
+
+    def __init__(self, said: str, code: int) -> None:
+        super().__init__(said.removeprefix("detnet: ").strip() or "the lab did not come up, and said nothing")
+        self.exit_code = code if code > 0 else 1
+
+
 class Lab(Struct, frozen=True, kw_only=True):
     """One lab that runs now. `pid` is its first process, as seen from here."""
 
@@ -54,15 +62,20 @@ def start(config: LabConfig) -> Lab:
     """Start a lab that stays until it is ended.
 
     Raises:
-        DetnetError: it did not come up; it has said why on standard error.
+        NotUpError: it did not come up; with what it said.
     """
     _refuse_twins(config.name)
     process = subprocess.Popen(
-        _command(config), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True, cwd="/"
+        _command(config),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        cwd="/",
     )
     if process.stdout is None or process.stdout.readline() != inside.READY:
-        process.wait()
-        raise DetnetError(f"lab {config.name} did not come up")
+        _, said = process.communicate()
+        raise NotUpError(said.decode(errors="replace"), process.returncode)
     return find(config.name)
 
 

@@ -1,21 +1,21 @@
 """What the interfaces around a link have counted.
 
-Invariants: rates are differences of counters over the time between two reads; the first read has no rates; a counter that ran
+Invariants: rates are differences of counters over the time between two dumps of the same namespace, each by its own time, since a
+few milliseconds pass between the dumps of one read; the first read has no rates; a counter that ran
 backwards (an interface was made anew) counts as nothing.
 """
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from detnet.control.reading import LinkCounters
 from detnet.datapath import shaping
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from detnet.datapath.links import Tap
+    from detnet.datapath.links import Counters, Dump, Links, Tap
 
 
 class LinkMeter:
@@ -30,21 +30,19 @@ class LinkMeter:
 
     def __init__(self, uplink: Tap, *, critical: Sequence[Tap], receivers: Sequence[Tap], senders: Mapping[str, Tap]) -> None:
         self._uplink, self._critical, self._receivers, self._senders = uplink, critical, receivers, senders
-        self._last: _Totals | None = None
+        self._last: _Snapshot | None = None
         self.sent_bps: dict[str, float] = {}  # by each best-effort pod, in the window that was read last
 
     async def read(self) -> LinkCounters | None:
         """Rates since the last read; None at the first."""
-        last, now = self._last, await self._totals()
+        last, now = self._last, await self._snapshot()
         self._last = now
-        if last is None or now.at_s <= last.at_s:
+        if last is None:
             return None
-        seconds = now.at_s - last.at_s
-        self.sent_bps = {name: max(0, now.sent[name] - before) * 8 / seconds for name, before in last.sent.items()}
-        link, critical, best_effort = (
-            max(0, after - before) * 8 / seconds
-            for after, before in ((now.link, last.link), (now.critical, last.critical), (now.best_effort, last.best_effort))
-        )
+        self.sent_bps = {name: _received_bps(last, now, tap) for name, tap in self._senders.items()}
+        link = _sent_bps(last, now, self._uplink)
+        critical = sum(_received_bps(last, now, tap) for tap in self._critical)
+        best_effort = sum(_sent_bps(last, now, tap) for tap in self._receivers)
         return LinkCounters(
             link_bps=link,
             critical_bps=critical,
@@ -53,23 +51,26 @@ class LinkMeter:
             dropped_packets=max(0, now.dropped - last.dropped),
         )
 
-    async def _totals(self) -> _Totals:
-        taps = [self._uplink, *self._critical, *self._receivers, *self._senders.values()]
-        counters = {links: await links.counters() for links in {tap.links for tap in taps}}
-        return _Totals(
-            at_s=time.monotonic(),
-            link=counters[self._uplink.links][self._uplink.interface].sent_bytes,
-            critical=sum(counters[tap.links][tap.interface].received_bytes for tap in self._critical),
-            best_effort=sum(counters[tap.links][tap.interface].sent_bytes for tap in self._receivers),
-            sent={name: counters[tap.links][tap.interface].received_bytes for name, tap in self._senders.items()},
-            dropped=await shaping.dropped_packets(self._uplink.links, self._uplink.interface),
-        )
+    async def _snapshot(self) -> _Snapshot:
+        taps = (self._uplink, *self._critical, *self._receivers, *self._senders.values())
+        dumps = {links: await links.counters() for links in {tap.links for tap in taps}}
+        return _Snapshot(dumps, await shaping.dropped_packets(self._uplink.links, self._uplink.interface))
 
 
-class _Totals(NamedTuple):
-    at_s: float
-    link: int
-    critical: int
-    best_effort: int
-    sent: dict[str, int]
+class _Snapshot(NamedTuple):
+    dumps: Mapping[Links, Dump]
     dropped: int
+
+
+def _sent_bps(last: _Snapshot, now: _Snapshot, tap: Tap) -> float:
+    return _bps(last, now, tap, lambda counters: counters.sent_bytes)
+
+
+def _received_bps(last: _Snapshot, now: _Snapshot, tap: Tap) -> float:
+    return _bps(last, now, tap, lambda counters: counters.received_bytes)
+
+
+def _bps(last: _Snapshot, now: _Snapshot, tap: Tap, count: Callable[[Counters], int]) -> float:
+    before, after = last.dumps[tap.links], now.dumps[tap.links]
+    difference = count(after.interfaces[tap.interface]) - count(before.interfaces[tap.interface])
+    return max(0, difference) * 8 / (after.at_s - before.at_s)

@@ -105,24 +105,27 @@ def measure(probes: Sequence[Probe], losses: Losses, *, before: Probe | None, at
 def attribute_losses(probes: Sequence[Probe], before: Probe | None, after: Probe | None) -> Losses:
     """Tell where the unanswered probes of a window were lost, by the reflector's own count of what reached it.
 
-    Between two answered probes the reflector has counted as many as reached it: the rest was lost on the way there. A reflector
-    that has started anew counts from 0 again; then, and where nothing was answered afterwards, a loss is taken to be forward, the
-    direction of the critical flow.
+    `before` and `after` are the nearest answered probes outside the window. Between two answered probes the reflector has counted as
+    many as reached it: the rest was lost on the way there, and is taken to be the earlier ones, so that windows which share a run of
+    losses add up. A reflector that has started anew counts from 0 again; then, and where nothing was answered afterwards, a loss is
+    taken to be forward, the direction of the critical flow.
     """
-    forward = backward = missing = 0
+    forward = backward = 0
+    missing: list[int] = []
     last = before
     for probe in [*probes, *([after] if after else [])]:
         if probe.reflector_sequence is None:
-            missing += 1
+            missing.append(probe.sequence)
             continue
         came = 0
         if last is not None and last.reflector_sequence is not None:
             came = (probe.reflector_sequence - last.reflector_sequence - 1) & 0xFFFF_FFFF
-        lost_back = came if came <= missing else 0
+            came = came if came < probe.sequence - last.sequence else 0
+        lost_back = sum(number >= probe.sequence - came for number in missing)
         backward += lost_back
-        forward += missing - lost_back
-        last, missing = probe, 0
-    return Losses(forward + missing, backward)
+        forward += len(missing) - lost_back
+        last, missing = probe, []
+    return Losses(forward + len(missing), backward)
 
 
 def quantile(ordered: Sequence[float], q: float) -> float | None:

@@ -27,18 +27,21 @@ def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-            columns = rows[0].keys() if rows else ()
+            table = csv.DictReader(file)
+            columns = tuple(table.fieldnames or ())
+            rows = [(table.line_num, row) for row in table]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(field, str(path), f"a readable CSV file ({error})") from error
     time_column = _column(columns, TIME_COLUMNS, field, path)
     jitter_column = _column(columns, JITTER_COLUMNS, field, path)
     readings: list[Reading] = []
-    for line, row in enumerate(rows, start=2):
+    for line, row in rows:
         at_s = _number(row[time_column], f"{field} {path} line {line}, {time_column}")
         if readings and at_s <= readings[-1].at_s:
             raise InputError(f"{field} {path} line {line}, {time_column}", row[time_column], "a later time than the line before")
-        text = row[jitter_column] or ""
+        text = row[jitter_column]
+        if text is None:  # a line that ends early is not a window without data
+            raise InputError(f"{field} {path} line {line}, {jitter_column}", "", "as many columns as the head has")
         jitter_ms = _number(text, f"{field} {path} line {line}, {jitter_column}") if text.strip() else None
         readings.append(_reading(at_s, at_s - readings[-1].at_s if readings else 1.0, jitter_ms))
     return readings
@@ -50,14 +53,12 @@ def _reading(at_s: float, window_s: float, jitter_ms: float | None) -> Reading:
     return Reading(at_s=at_s, window_s=window_s, quality=Quality.FRESH, quality_reason="recorded", jitter_p95_ms=jitter_ms)
 
 
-def _column(found: object, wanted: tuple[str, ...], field: str, path: Path) -> str:
-    names = list(found) if not isinstance(found, tuple) else []  # type: ignore[call-overload]
+def _column(found: tuple[str, ...], wanted: tuple[str, ...], field: str, path: Path) -> str:
     for name in wanted:
-        if name in names:
+        if name in found:
             return name
-    raise InputError(
-        field, str(path), f"a CSV file whose head has a column {' or '.join(wanted)}; it has {', '.join(names) or 'none'}"
-    )
+    has = ", ".join(" ".join(name.split()) for name in found)[:200] or "none"
+    raise InputError(field, str(path), f"a CSV file whose head has a column {' or '.join(wanted)}; it has {has}")
 
 
 def _number(text: str | None, where: str) -> float:

@@ -59,6 +59,8 @@ class StampSensor:
             line = await asyncio.wait_for(self._lines.readline(), 1.5 * self._window_s + _PATIENCE_S)
         except TimeoutError:
             return self._blind(Quality.STALE, "the probe is silent", await self._meter.read())
+        except ValueError as error:  # longer than any report
+            return self._blind(Quality.THIN, f"the probe's report cannot be read: {error}", await self._meter.read())
         link = await self._meter.read()
         if not line.endswith(b"\n"):
             self._ended = True

@@ -6,6 +6,7 @@ Invariants: standard library and `detnet.datapath` only, so that a dozen of them
 from __future__ import annotations
 
 import argparse
+import os
 import socket
 import time
 from typing import TYPE_CHECKING
@@ -18,17 +19,27 @@ if TYPE_CHECKING:
     Role = Callable[[argparse.Namespace], None]
 
 CONNECT_S = 5.0
+_YIELD = 10
 DSCP_EF = 46  # expedited forwarding (RFC 3246): the class of the critical flows
 
 
-def main(description: str | None, roles: Mapping[str, Role]) -> None:
-    """Enter the pod and play the role that the command line names."""
+def main(description: str | None, roles: Mapping[str, Role], *, yielding: bool = False) -> None:
+    """Enter the pod and play the role that the command line names.
+
+    Args:
+        description: what the workload is, for `--help`.
+        roles: what it can do, by name.
+        yielding: let others have the processor first. Best-effort pods share this machine with the probe, as they would not share
+            their node's processors with a motion controller.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("role", choices=roles)
     parser.add_argument("--netns", required=True, help="network namespace of the pod")
     parser.add_argument("--to", help="IPv4 address of the other side")
     options = parser.parse_args()
     netns.enter(options.netns)
+    if yielding:
+        os.nice(_YIELD)
     roles[options.role](options)
 
 

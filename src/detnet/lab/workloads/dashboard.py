@@ -43,4 +43,4 @@ def view(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    workloads.main(__doc__, {"serve": serve, "view": view})
+    workloads.main(__doc__, {"serve": serve, "view": view}, yielding=True)

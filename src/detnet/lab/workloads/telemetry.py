@@ -66,4 +66,4 @@ def _collect_one(sock: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    workloads.main(__doc__, {"post": post, "collect": collect})
+    workloads.main(__doc__, {"post": post, "collect": collect}, yielding=True)
