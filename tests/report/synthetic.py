@@ -92,7 +92,7 @@ def entry(
         in_force=before,
         proposed=after if seen.trusted else None,
         limit=after,
-        jitter_ms=seen.jitter_p95_ms,
+        signal_ms=seen.jitter_p95_ms,
         guard=() if seen.trusted else (GuardAction("blind", reason),),
         reading=seen,
     )

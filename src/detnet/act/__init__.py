@@ -22,7 +22,6 @@ class Result(StrEnum):
 
     APPLIED = "applied"
     UNCHANGED = "unchanged"
-    REFUSED = "refused"
     FAILED = "failed"
 
 

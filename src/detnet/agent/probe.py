@@ -33,7 +33,7 @@ class Session:
     def __init__(self, sock: socket.socket, *, period_s: float, window_s: float, size: int, ssid: int) -> None:
         self._sock, self._size, self._ssid = sock, size, ssid
         self._per_window = max(1, round(window_s / period_s))
-        self._window_s = self._per_window * period_s
+        self._window_s, self._period_s = self._per_window * period_s, period_s
         self._probes: dict[int, Probe] = {}
         self._sequence = 0
         self._first = 0  # of the window that is not yet closed
@@ -97,7 +97,14 @@ class Session:
         after = next((p for p in map(self._probes.get, map(_wire, range(stop, self._answered + 1))) if p and p.answered), None)
         probes = [self._probes.pop(_wire(number)) for number in range(self._first, stop)]
         losses = attribute_losses(probes, self._answered_before, after)
-        window = measure(probes, losses, before=self._before, at_s=self._ends_s.pop(0), window_s=self._window_s)
+        window = measure(
+            probes,
+            losses,
+            before=self._before,
+            at_s=self._ends_s.pop(0),
+            window_s=self._window_s,
+            period_s=self._period_s,
+        )
         self._before, self._first = probes[-1], stop
         self._numbered = {number: key for number, key in self._numbered.items() if key in self._probes}  # stamps that never came
         self._answered_before = next((p for p in reversed(probes) if p.answered), self._answered_before)

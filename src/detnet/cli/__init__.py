@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 from cyclopts import App, CycloptsError
 
-from detnet.errors import DetnetError
+from detnet.errors import DetnetError, InputError
 
 app = App(
     name="detnet",
@@ -29,16 +29,23 @@ def main() -> None:
     try:
         code = app(exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
+    except InputError as error:
+        _fail(_one_line(str(error)), error.exit_code)
     except DetnetError as error:
         _fail(str(error), error.exit_code)
     except CycloptsError as error:
-        _fail(f"{' '.join(str(error).split())}  (see `detnet --help`)", 2)
+        _fail(f"{_one_line(' '.join(str(error).split()))}  (see `detnet --help`)", 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whoever read has seen enough
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _one_line(text: str) -> str:
+    """What a person gave, such as the name of a file, breaks no line and moves no cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _fail(text: str, code: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -107,4 +108,6 @@ def down(*, name: Name = "lab") -> None:
 
 def _load(text: str) -> str:
     """A file's path must hold from every folder: the lab may run in another."""
-    return str(Path(text).absolute()) if text and Path(text).is_file() else text
+    with suppress(OSError):  # whoever reads it says why it cannot be read
+        return str(Path(text).absolute()) if text and Path(text).is_file() else text
+    return text

@@ -35,20 +35,25 @@ class Engine:
         self._law, self._objective, self._guard = law, objective, Guard(guard)
         self._interval_s = interval_s
         self._decided_at_s: float | None = None
+        self._signal_ms: float | None = None
         self._settled_at_s, self._last_change = float("-inf"), Verdict.HOLD
         self.in_force = start
 
     def step(self, reading: Reading) -> Decision | None:
         """Take in one window; the decision if one is due, else `None`."""
-        signal_ms = self._guard.smooth(self._objective.signal_ms(reading) if reading.trusted else None)
+        settling = self._guard.settling(reading, self._settled_at_s, after=self._last_change)
+        if settling is None:
+            self._signal_ms = self._guard.smooth(self._objective.signal_ms(reading) if reading.trusted else None)
         if not self._due(reading):
             return None
         self._decided_at_s = reading.at_s
-        limit, action = self._guard.blind(reading.quality, reading.quality_reason, self.in_force)
-        if action is None and signal_ms is not None:
-            return self._judged(reading, signal_ms)
-        reason = action.reason if action else "nothing measured"
-        return self._decision(reading, signal_ms, limit, reason, actions=(action,) if action else ())
+        limit, blind = self._guard.blind(reading, self.in_force)
+        if blind is not None:
+            return self._decision(reading, limit, blind.reason, actions=(blind,))
+        if settling is not None or self._signal_ms is None:
+            reason = settling.reason if settling else "nothing measured yet"
+            return self._decision(reading, self.in_force, reason, actions=(settling,) if settling else ())
+        return self._judged(reading, self._signal_ms)
 
     def applied(self, limit: Rate, *, at_s: float, settle_s: float) -> None:
         """The network now enforces `limit`: read back at `at_s`, on the clock of the readings, and settled `settle_s` later."""
@@ -68,19 +73,17 @@ class Engine:
     def _judged(self, reading: Reading, signal_ms: float) -> Decision:
         """The way of a fresh reading."""
         objective_ms = self._objective.jitter_ms
-        hold = self._guard.settling(reading, self._settled_at_s, after=self._last_change)
-        hold = hold or self._guard.deadband(signal_ms, objective_ms)
+        hold = self._guard.deadband(signal_ms, objective_ms)
         if hold is not None:
-            return self._decision(reading, signal_ms, self.in_force, hold.reason, actions=(hold,))
+            return self._decision(reading, self.in_force, hold.reason, actions=(hold,))
         proposal = self._law.propose(signal_ms, objective_ms, self.in_force)
         limit, actions = self._guard.bound(proposal.budget, self.in_force)
         reason = "; ".join([proposal.reason, *(action.reason for action in actions)])
-        return self._decision(reading, signal_ms, limit, reason, actions=actions, proposed=proposal.budget)
+        return self._decision(reading, limit, reason, actions=actions, proposed=proposal.budget)
 
     def _decision(
         self,
         reading: Reading,
-        signal_ms: float | None,
         limit: Rate,
         reason: str,
         *,
@@ -95,7 +98,7 @@ class Engine:
             in_force=self.in_force,
             proposed=proposed,
             limit=limit,
-            signal_ms=signal_ms,
+            signal_ms=self._signal_ms,
             guard=actions,
             reading=reading,
         )

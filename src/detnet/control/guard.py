@@ -81,9 +81,10 @@ class Guard:
         """Begin the average anew."""
         self._smoothed_ms = None
 
-    def blind(self, quality: Quality, reason: str, in_force: Rate) -> tuple[Rate, GuardAction | None]:
+    def blind(self, reading: Reading, in_force: Rate) -> tuple[Rate, GuardAction | None]:
         """The budget while nothing trustworthy is known, and the action; `None` and the budget in force where the data are fresh."""
-        if quality is Quality.FRESH:
+        quality, reason = reading.quality, reading.quality_reason
+        if reading.trusted:
             self._blind = 0
             return in_force, None
         if quality is Quality.IDLE:  # nobody is harmed, nobody may be helped: neither up nor down

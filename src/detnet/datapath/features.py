@@ -41,7 +41,7 @@ _STAMP_TRIES, _STAMP_PAUSE_S = 20, 0.02  # the first socket that wants stamps ha
 _LOOPBACK = 1  # the kernel gives this number to each namespace's first interface
 _ROOT, _CLSACT, _INGRESS = 0xFFFF_FFFF, 0xFFFF_FFF1, 0xFFFF_0000
 _BTF = Path("/sys/kernel/btf/vmlinux")
-_SYS_BPF = {"x86_64": 321}.get(platform.machine(), 280)  # 280 is the number on every newer architecture
+_SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "s390x": 351}
 _PROG_LOAD, _OBJ_GET_INFO_BY_FD, _SCHED_CLS = 5, 15, 3
 _LOAD = struct.Struct("=IIQQ104x")
 _GET_INFO = struct.Struct("=IIQ112x")
@@ -179,11 +179,14 @@ async def _btf(_links: Any) -> _Found:
 
 
 def _bpf_call(command: int, attributes: bytes) -> int:
+    number = _SYS_BPF.get(platform.machine()) if sys.maxsize > 2**32 else None
+    if number is None:
+        raise OSError(0, f"bpf(2) has no number that we know on {platform.machine()}")
     libc = ctypes.CDLL(None, use_errno=True)
-    result: int = libc.syscall(ctypes.c_long(_SYS_BPF), ctypes.c_int(command), attributes, ctypes.c_uint(len(attributes)))
+    result: int = libc.syscall(ctypes.c_long(number), ctypes.c_int(command), attributes, ctypes.c_uint(len(attributes)))
     if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"bpf: {os.strerror(number)}")
+        failure = ctypes.get_errno()
+        raise OSError(failure, f"bpf: {os.strerror(failure)}")
     return result
 
 

@@ -90,6 +90,7 @@ def spawn(command: Sequence[str]) -> int:
     child = os.fork()
     if child == 0:
         try:
+            syscalls.die_with_parent(signal.SIGKILL)
             os.execvp(command[0], list(command))  # noqa: S606 - a list, not a shell
         except OSError:
             os._exit(127)

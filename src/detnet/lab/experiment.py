@@ -23,6 +23,7 @@ from detnet.control.objective import ROBOT_CONTROL
 from detnet.controller.loop import Loop
 from detnet.errors import DetnetError
 from detnet.lab.load import shape_named
+from detnet.lab.processes import WorkloadError
 from detnet.lab.scene import SURVIVABLE, WINDOW_S, Scene
 from detnet.lab.workloads.telemetry import BATCH_BYTES
 from detnet.report.run import Distributions, Phase, Plan, Run, Settings, Window
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 BASE_SHARE = 4  # without sight, best effort gets at most a quarter of the link
 _LOAD_TICK_S = 0.1
+_START_S = 15.0
 _SHARES = {Phase.QUIET: 1 / 6, Phase.UNCONTROLLED: 1 / 3, Phase.CONTROLLED: 1 / 2}
 _SETTLE_S = {Phase.QUIET: 2.0, Phase.UNCONTROLLED: 3.0, Phase.CONTROLLED: 10.0}
 
@@ -80,7 +82,7 @@ async def experiment(config: LabConfig, run: Run, journal: Journal, observe: Obs
     try:
         async with Scene(config) as scene:
             sensor = await scene.sensor()
-            await sensor.read()  # the first window holds the start of every process
+            await _first_window(sensor)
             if not scene.probe_has_realtime():
                 note = "The probe had no real-time priority (only root gets it): its spacing scatters more, its delays do not."
                 run.settings = msgspec.structs.replace(run.settings, notes=(*run.settings.notes, note))
@@ -88,6 +90,15 @@ async def experiment(config: LabConfig, run: Run, journal: Journal, observe: Obs
     except asyncio.CancelledError:
         run.interrupted = True
         raise
+
+
+async def _first_window(sensor: StampSensor) -> None:
+    """Wait for the probe's first window, which holds the start of every process and is not used."""
+    deadline_s = time.monotonic() + _START_S
+    while sensor.last_window is None:
+        reading = await sensor.read()
+        if time.monotonic() > deadline_s:
+            raise WorkloadError(f"the probe gave no window within {_START_S:g} s: {reading.quality_reason}")
 
 
 class _Phases:

@@ -20,7 +20,8 @@ from detnet.lab.load import shape_named
 from detnet.lab.scene import Scene
 
 if TYPE_CHECKING:
-    from detnet.report.run import Run
+    from detnet.controller.journal import Entry
+    from detnet.report.run import Run, Window
 
 READY = b"ready\n"
 FACTS = Path("/run/detnet/lab.json")  # what `detnet lab status` shows, read through /proc/PID/root
@@ -61,7 +62,9 @@ def _run(config: LabConfig) -> int:
             LiveTable(run.settings) as live,
         ):
 
-            def observe(window, entry) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+            def observe(window: Window, entry: Entry | None) -> None:
+                if len(run.windows) == 1:
+                    _point_latest(folder)
                 readings.write(window)
                 live.update(window, entry)
 
@@ -85,7 +88,7 @@ def _report(run: Run, folder: Path) -> None:
 
 
 def _new_folder(out: Path, run: Run) -> Path:
-    """A folder for this run, and `latest` pointing at it.
+    """A folder for this run.
 
     Raises:
         InputError: the place for results cannot be written.
@@ -100,13 +103,16 @@ def _new_folder(out: Path, run: Run) -> Path:
                 break
             except FileExistsError:
                 continue
-        link = out / ".latest.partial"
-        link.unlink(missing_ok=True)
-        link.symlink_to(folder.name)
-        link.replace(out / "latest")
     except OSError as error:
         raise InputError("--out", str(out), f"a folder that can be written ({error.strerror})") from error
     return folder
+
+
+def _point_latest(folder: Path) -> None:
+    """Have `latest` stand for this run, now that it has measured something."""
+    link = folder.with_name(f".latest.{folder.name}")
+    link.symlink_to(folder.name)
+    link.replace(folder.with_name("latest"))
 
 
 async def _stay(config: LabConfig) -> None:

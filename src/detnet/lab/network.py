@@ -21,9 +21,10 @@ FABRIC = "fabric"
 UPLINK = "uplink"
 POD_INTERFACE = "eth0"
 _BRIDGE = "cni0"
-# A virtual cable hands packets to whichever CPU is at work, which reorders them as no wire does. TCP would take it for loss and
-# halve its window by chance, and with it the bursts: so it counts duplicates patiently instead.
-_TCP_PATIENCE = {"ipv4/tcp_reordering": "127", "ipv4/tcp_recovery": "0"}
+# TCP that bursts alike in every run. CUBIC's HyStart leaves slow start at a chance moment, and BBR paces: under them the jitter of
+# the uncontrolled phase differed by a factor of four. A virtual cable hands packets to whichever processor is at work, which
+# reorders them as no wire does: counting duplicates patiently keeps TCP from taking that for loss.
+_TCP = {"ipv4/tcp_congestion_control": "reno", "ipv4/tcp_reordering": "127", "ipv4/tcp_recovery": "0"}
 
 
 async def build(pods: Sequence[topo.Pod], *, link: Rate, queue_s: float) -> None:
@@ -64,7 +65,7 @@ async def _pods(node: int, pods: Sequence[topo.Pod]) -> None:
         for pod in pods:
             await host.add_veth(pod.host_interface, peer=POD_INTERFACE, peer_namespace=pod.name)
             await host.enslave(pod.host_interface, _BRIDGE)
-            for key, value in _TCP_PATIENCE.items():
+            for key, value in _TCP.items():
                 netns.set_sysctl(pod.name, key, value)
             async with Links(pod.name) as links:
                 await links.up("lo")

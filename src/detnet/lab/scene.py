@@ -95,7 +95,7 @@ class Scene:
         await meter.read()
         self.meter = meter
         self._probe = probe
-        return StampSensor(probe.stdout, meter, window_s=WINDOW_S, period_s=period_s)
+        return StampSensor(probe.stdout, meter, window_s=WINDOW_S)
 
     def probe_has_realtime(self) -> bool:
         """Whether the probe runs with real-time priority; False when it is gone."""

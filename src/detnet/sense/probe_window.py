@@ -2,8 +2,12 @@
 
     D_i = T2_i - T1_i                 one-way delay of probe i, sender to reflector
     IPDV_i = D_i - D_(i-1)            of consecutive probes that both arrived (RFC 3393): clock offset cancels
+                                      and that were sent with the flow's own spacing, within half a period
     PDV_i = D_i - min(D)              over the window (RFC 5481): what the probe waited in queues
     RTT_i = (T4_i - T1_i) - (T3_i - T2_i)
+
+|IPDV| depends on the spacing: in the same queue, packets that are sent close together differ less. A probe that its machine sent
+late, and the one after it, would speak for a flow that is not there: such pairs are left out, and counted by being missing.
 
 Invariants: a lost probe adds no delay and breaks the two pairs that it belongs to; quantiles are of the samples themselves, the
 histograms beside them are for adding up.
@@ -69,10 +73,12 @@ class ProbeWindow(Struct, frozen=True, kw_only=True):
     delay_counts: list[int] = []
 
 
-def measure(probes: Sequence[Probe], losses: Losses, *, before: Probe | None, at_s: float, window_s: float) -> ProbeWindow:
-    """Figures of the probes sent in one window, in sending order. `before` is the one sent just before them."""
+def measure(
+    probes: Sequence[Probe], losses: Losses, *, before: Probe | None, at_s: float, window_s: float, period_s: float
+) -> ProbeWindow:
+    """Figures of the probes sent in one window, in sending order, one a period. `before` is the one sent just before them."""
     delays_us = [(p.t2_ns - p.t1_ns) / 1e3 for p in probes if p.t2_ns is not None]
-    ipdv_us = sorted(_ipdv_us([before, *probes] if before else list(probes)))
+    ipdv_us = sorted(_ipdv_us([before, *probes] if before else list(probes), period_s * 1e9))
     rtts_us = sorted(
         ((p.t4_ns - p.t1_ns) - (p.t3_ns - p.t2_ns)) / 1e3
         for p in probes
@@ -135,11 +141,14 @@ def quantile(ordered: Sequence[float], q: float) -> float | None:
     return ordered[max(0, -int(-q * len(ordered) // 1) - 1)]
 
 
-def _ipdv_us(probes: Sequence[Probe]) -> list[float]:
+def _ipdv_us(probes: Sequence[Probe], period_ns: float) -> list[float]:
     return [
         abs((b.t2_ns - b.t1_ns) - (a.t2_ns - a.t1_ns)) / 1e3
         for a, b in pairwise(probes)
-        if a.t2_ns is not None and b.t2_ns is not None and b.sequence == a.sequence + 1
+        if a.t2_ns is not None
+        and b.t2_ns is not None
+        and b.sequence == a.sequence + 1
+        and abs(b.t1_ns - a.t1_ns - period_ns) <= period_ns / 2
     ]
 
 

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
 
 TIME_COLUMNS = ("time_s", "timestamp_sec")
 JITTER_COLUMNS = ("jitter_ms", "jitter_p95_ms")
+DELAY_COLUMN, QUALITY_COLUMN = "delay_p95_ms", "quality"
 
 
 def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
     """Read a CSV with a column of seconds and one of p95 jitter in milliseconds; an empty jitter is a window without data.
+
+    The `readings.csv` of a run is such a file: its `quality` and `delay_p95_ms` are taken into account where they are there.
 
     Raises:
         InputError: the file cannot be read, lacks a column, or has a line that is not numbers in rising order of time.
@@ -43,14 +46,30 @@ def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
         if text is None:  # a line that ends early is not a window without data
             raise InputError(f"{field} {path} line {line}, {jitter_column}", "", "as many columns as the head has")
         jitter_ms = _number(text, f"{field} {path} line {line}, {jitter_column}") if text.strip() else None
-        readings.append(_reading(at_s, at_s - readings[-1].at_s if readings else 1.0, jitter_ms))
+        delay = row.get(DELAY_COLUMN) or ""
+        delay_ms = _number(delay, f"{field} {path} line {line}, {DELAY_COLUMN}") if delay.strip() else None
+        quality = _quality(row.get(QUALITY_COLUMN), jitter_ms, f"{field} {path} line {line}, {QUALITY_COLUMN}")
+        readings.append(
+            Reading(
+                at_s=at_s,
+                window_s=at_s - readings[-1].at_s if readings else 1.0,
+                quality=quality,
+                quality_reason="recorded" if jitter_ms is not None else "nothing recorded",
+                jitter_p95_ms=jitter_ms,
+                delay_p95_ms=delay_ms,
+            )
+        )
     return readings
 
 
-def _reading(at_s: float, window_s: float, jitter_ms: float | None) -> Reading:
-    if jitter_ms is None:
-        return Reading(at_s=at_s, window_s=window_s, quality=Quality.STALE, quality_reason="nothing recorded")
-    return Reading(at_s=at_s, window_s=window_s, quality=Quality.FRESH, quality_reason="recorded", jitter_p95_ms=jitter_ms)
+def _quality(text: str | None, jitter_ms: float | None, where: str) -> Quality:
+    """The recorded quality; without one, a window with a jitter is taken for a good one."""
+    if text:
+        try:
+            return Quality(text)
+        except ValueError:
+            raise InputError(where, text, f"one of: {', '.join(Quality)}") from None
+    return Quality.STALE if jitter_ms is None else Quality.FRESH
 
 
 def _column(found: tuple[str, ...], wanted: tuple[str, ...], field: str, path: Path) -> str:

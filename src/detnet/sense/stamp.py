@@ -5,7 +5,7 @@
 | dead    | the probe process is gone, or it sends and nothing comes back                            |
 | stale   | the probe has said nothing for more than one and a half windows and its grace             |
 | idle    | the critical pods themselves sent nothing: there is nothing to protect                   |
-| thin    | less than half of the pairs came back, or the probes were sent so late that their spacing was not the flow's |
+| thin    | less than half of the pairs can be used: lost, or sent so late that their spacing was not the flow's |
 | fresh   | else                                                                                     |
 
 Invariants: a window without data is a reading that says so; `read` never waits much longer than a window.
@@ -25,7 +25,6 @@ from detnet.sense.probe_window import ProbeWindow
 if TYPE_CHECKING:
     from detnet.sense.link import LinkMeter
 
-LATE_SHARE = 0.5  # of a period, at p95
 MIN_PAIRS_SHARE = 0.5
 _PATIENCE_S = 0.3  # the probe closes a window at most 0.2 s after its end
 
@@ -37,14 +36,13 @@ class StampSensor:
         lines: the standard output of `detnet.agent.probe`.
         meter: the counters of the link.
         window_s: seconds a window.
-        period_s: seconds between probes.
     """
 
     name = "stamp"
 
-    def __init__(self, lines: asyncio.StreamReader, meter: LinkMeter, *, window_s: float, period_s: float) -> None:
+    def __init__(self, lines: asyncio.StreamReader, meter: LinkMeter, *, window_s: float) -> None:
         self._lines, self._meter = lines, meter
-        self._window_s, self._period_s = window_s, period_s
+        self._window_s = window_s
         self._decode = msgspec.json.Decoder(ProbeWindow).decode
         self._ended = False
         self.last_window: ProbeWindow | None = None
@@ -70,15 +68,15 @@ class StampSensor:
         except msgspec.DecodeError as error:
             return self._blind(Quality.THIN, f"the probe's report cannot be read: {error}", link)
         self.last_window = window
-        return reading_of(window, link, period_s=self._period_s)
+        return reading_of(window, link)
 
     def _blind(self, quality: Quality, reason: str, link: LinkCounters | None) -> Reading:
         return Reading(at_s=time.monotonic(), window_s=self._window_s, quality=quality, quality_reason=reason, link=link)
 
 
-def reading_of(window: ProbeWindow, link: LinkCounters | None, *, period_s: float) -> Reading:
+def reading_of(window: ProbeWindow, link: LinkCounters | None) -> Reading:
     """Judge one window of a probe and make it a reading. Pure."""
-    quality, reason = _judge(window, link, period_s)
+    quality, reason = _judge(window, link)
     return Reading(
         at_s=window.at_s,
         window_s=window.window_s,
@@ -97,14 +95,12 @@ def reading_of(window: ProbeWindow, link: LinkCounters | None, *, period_s: floa
     )
 
 
-def _judge(window: ProbeWindow, link: LinkCounters | None, period_s: float) -> tuple[Quality, str]:
+def _judge(window: ProbeWindow, link: LinkCounters | None) -> tuple[Quality, str]:
     if window.received == 0:
         return Quality.DEAD, f"{window.sent} probes sent, none answered"
     if link is not None and link.critical_bps == 0:
         return Quality.IDLE, "the critical pods sent nothing"
     if window.pairs < MIN_PAIRS_SHARE * window.sent:
-        return Quality.THIN, f"{window.pairs} pairs of {window.sent} probes came back"
-    late_ms = window.lateness_p95_ms
-    if late_ms is None or late_ms > LATE_SHARE * period_s * 1e3:
-        return Quality.THIN, f"probes were sent up to {late_ms} ms late (p95): their spacing was not the flow's"
+        late = f"{window.lateness_p95_ms:.2f} ms late at p95" if window.lateness_p95_ms is not None else "never"
+        return Quality.THIN, f"{window.pairs} usable pairs of {window.sent} probes, {window.received} answered, sent {late}"
     return Quality.FRESH, f"{window.pairs} pairs"

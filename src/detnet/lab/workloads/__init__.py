@@ -44,20 +44,12 @@ def main(description: str | None, roles: Mapping[str, Role], *, yielding: bool =
 
 
 def connect(address: str, port: int) -> socket.socket:
-    """A TCP connection under Reno; tries until the other side listens, for a few seconds.
-
-    Reno is set before the connection is made, whatever the machine's default is: BBR paces its own bursts, and a socket that began
-    with it goes on pacing under any other.
-    """
+    """A TCP connection; tries until the other side listens, for a few seconds."""
     deadline_s = time.monotonic() + CONNECT_S
     while True:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
-        sock.settimeout(CONNECT_S)
         try:
-            sock.connect((address, port))
+            sock = socket.create_connection((address, port), timeout=CONNECT_S)
         except OSError:
-            sock.close()
             if time.monotonic() > deadline_s:
                 raise
             time.sleep(0.05)

@@ -1,8 +1,7 @@
 """telemetry: bulk over TCP:80, in batches that the collector acknowledges one by one, as exporters post what they have gathered.
 
 A batch leaves the pod as one burst, as fast as its virtual cable carries it; that is what hurts a critical flow on a slower link
-behind. It does so in every run alike because the connection is under Reno (see `workloads.connect`): CUBIC's HyStart leaves slow
-start at a chance moment and BBR paces, which made the uncontrolled jitter differ by a factor of four from run to run.
+behind. It does so in every run alike because the lab's TCP is Reno (see `detnet.lab.network`).
 """
 
 from __future__ import annotations
