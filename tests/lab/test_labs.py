@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -84,7 +85,8 @@ def test_an_interrupt_ends_a_run_in_order_and_reports_what_was_measured(marked: 
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
     for pid in marked.alive():  # a terminal sends it to the whole group
-        os.kill(pid, signal.SIGINT)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "nterrupted" in out

@@ -154,5 +154,5 @@ def decide(made: Run, seen: Reading, limit: Rate, *, refused: bool) -> Rate:
     over = seen.jitter_p95_ms > made.settings.objective.jitter_ms
     after = Rate(limit - mbps(50)) if over else Rate(limit + mbps(10))
     reason = f"jitter {seen.jitter_p95_ms:.3f} ms {'over' if over else 'within'} 1 ms: {'50M down' if over else '10M up'}"
-    made.journal.append(entry(seen, limit, after, reason, Result.REFUSED if refused else Result.APPLIED))
+    made.journal.append(entry(seen, limit, after, reason, Result.FAILED if refused else Result.APPLIED))
     return limit if refused else after

@@ -74,7 +74,7 @@ class Session:
             except BlockingIOError:
                 return
             except OSError:
-                continue  # the peer's host says that nobody listens: an unanswered probe
+                return  # the peer's host says that nobody listens: an unanswered probe; what else is there is read a period later
             reply = stamp.decode_reply(data)
             probe = self._probes.get(reply.sequence) if reply and reply.ssid == self._ssid else None
             if reply is None or probe is None or probe.t2_ns is not None:

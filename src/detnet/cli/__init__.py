@@ -1,7 +1,7 @@
 """The `detnet` command: one file a command, each of them thin.
 
-Invariants: an error that a person can mend is one line on standard error, without a traceback, and an exit code: 2 for bad input,
-3 for a missing feature of the machine, 1 for anything else that went wrong.
+Invariants: an error that a person can mend is told on standard error in one line, without a traceback (a missing feature of the
+machine in two: what, and what to do), and by an exit code: 2 for bad input, 3 for a missing feature, 1 for anything else.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def run(
         pods=pods,
         load=_load(load),
         sensor=sensor,
-        out=str(out.absolute()),
+        out=str(out.resolve()),
     )
     return labs.run(config)
 

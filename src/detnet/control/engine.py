@@ -1,6 +1,6 @@
-"""One decision: judge, smooth, ask the law, guard.
+"""One decision: judge, smooth, ask the law, bound its answer.
 
-    reading -> quality -> smoothing -> settling -> deadband -> law -> bounds -> threshold -> decision
+    reading -> settling -> smoothing -> quality -> deadband -> law -> bounds -> threshold -> decision
 
 Invariants: pure: time comes in with the readings and with `applied`; the same sequence of calls gives the same decisions. What is
 in force changes only by `applied`, that is, by what was read back from the network: a decision that failed leaves no trace.
@@ -42,7 +42,7 @@ class Engine:
     def step(self, reading: Reading) -> Decision | None:
         """Take in one window; the decision if one is due, else `None`."""
         settling = self._guard.settling(reading, self._settled_at_s, after=self._last_change)
-        if settling is None:
+        if settling is None or not reading.trusted:
             self._signal_ms = self._guard.smooth(self._objective.signal_ms(reading) if reading.trusted else None)
         if not self._due(reading):
             return None
@@ -63,6 +63,7 @@ class Engine:
         self._settled_at_s, self._last_change = at_s + settle_s, change
         if change is Verdict.CUT:
             self._guard.forget()
+            self._signal_ms = None
         self.in_force = limit
 
     def _due(self, reading: Reading) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -23,11 +24,13 @@ class Objective(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             max(jitter, delay * jitter_objective / delay_objective)
 
         |IPDV| does not see a queue that stands still: paced senders that just fill a link give little jitter and all the delay of
-        its buffer. None where no jitter was measured; a delay that was not measured is left out.
+        its buffer. None where no jitter was measured, or what is no number; a delay that was not measured is left out.
         """
-        if reading.jitter_p95_ms is None or reading.delay_p95_ms is None:
-            return reading.jitter_p95_ms
-        return max(reading.jitter_p95_ms, reading.delay_p95_ms * self.jitter_ms / self.delay_ms)
+        if reading.jitter_p95_ms is None:
+            return None
+        delay_ms = 0.0 if reading.delay_p95_ms is None else reading.delay_p95_ms
+        signal_ms = max(reading.jitter_p95_ms, delay_ms * self.jitter_ms / self.delay_ms)
+        return signal_ms if math.isfinite(reading.jitter_p95_ms + delay_ms) else None
 
 
 ROBOT_CONTROL = Objective()

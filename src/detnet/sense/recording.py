@@ -29,7 +29,7 @@ def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
         InputError: the file cannot be read, lacks a column, or has a line that is not numbers in rising order of time.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
             columns = tuple(table.fieldnames or ())
             rows = [(table.line_num, row) for row in table]
@@ -39,12 +39,14 @@ def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
     jitter_column = _column(columns, JITTER_COLUMNS, field, path)
     readings: list[Reading] = []
     for line, row in rows:
+        if None in row.values():  # a line that ends early is not a window without data
+            raise InputError(
+                f"{field} {path} line {line}", ",".join(filter(None, row.values())), "as many columns as the head has"
+            )
         at_s = _number(row[time_column], f"{field} {path} line {line}, {time_column}")
         if readings and at_s <= readings[-1].at_s:
             raise InputError(f"{field} {path} line {line}, {time_column}", row[time_column], "a later time than the line before")
         text = row[jitter_column]
-        if text is None:  # a line that ends early is not a window without data
-            raise InputError(f"{field} {path} line {line}, {jitter_column}", "", "as many columns as the head has")
         jitter_ms = _number(text, f"{field} {path} line {line}, {jitter_column}") if text.strip() else None
         delay = row.get(DELAY_COLUMN) or ""
         delay_ms = _number(delay, f"{field} {path} line {line}, {DELAY_COLUMN}") if delay.strip() else None

@@ -1,0 +1,100 @@
+"""Readings and rounds as the tests of control need them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from hypothesis import strategies as st
+
+from detnet.control.guard import GuardParams
+from detnet.control.reading import Quality, Reading
+from detnet.units import Rate, mbps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from detnet.control.decision import Decision
+    from detnet.control.engine import Engine
+
+NOT_FRESH = tuple(quality for quality in Quality if quality is not Quality.FRESH)
+NO_SIGHT = tuple(quality for quality in NOT_FRESH if quality is not Quality.IDLE)
+
+
+class Round(NamedTuple):
+    """One reading, and what becomes of the decision that it leads to."""
+
+    reading: Reading
+    works: bool = True
+    settle_s: float = 0.0
+
+
+def reading(
+    at_s: float,
+    jitter_ms: float | None = 0.5,
+    *,
+    quality: Quality = Quality.FRESH,
+    window_s: float = 1.0,
+    delay_ms: float | None = None,
+) -> Reading:
+    return Reading(
+        at_s=at_s,
+        window_s=window_s,
+        quality=quality,
+        quality_reason="as the test wants it",
+        samples=400,
+        jitter_p95_ms=jitter_ms,
+        delay_p95_ms=delay_ms,
+    )
+
+
+def drive(engine: Engine, rounds: Iterable[Round]) -> list[Decision | None]:
+    """Take the rounds in, one after the other; a decision that works is in force at once."""
+    decisions = []
+    for one in rounds:
+        decision = engine.step(one.reading)
+        decisions.append(decision)
+        if decision is not None and one.works:
+            engine.applied(decision.limit, at_s=one.reading.at_s, settle_s=one.settle_s)
+    return decisions
+
+
+def rounds() -> st.SearchStrategy[list[Round]]:
+    """Any history: good and bad windows of any length, with gaps between them, and actuators that fail now and then."""
+    figures = st.none() | st.floats(0, 50) | st.sampled_from([0.8, 1.0, 1.1, 1.2])
+    window = st.tuples(
+        st.sampled_from([Quality.FRESH, *Quality]),
+        figures,
+        figures,
+        st.floats(0.05, 5),
+        st.floats(0, 10),
+        st.booleans(),
+        st.floats(0, 2),
+    )
+    return st.lists(window, max_size=60).map(_in_time)
+
+
+def guards() -> st.SearchStrategy[GuardParams]:
+    """Any valid bounds and tolerances."""
+    rates = st.lists(st.integers(1, int(mbps(2000))), min_size=3, max_size=3).map(sorted)
+    return st.builds(
+        lambda low_to_high, **others: GuardParams(
+            floor=Rate(low_to_high[0]), base=Rate(low_to_high[1]), ceiling=Rate(low_to_high[2]), **others
+        ),
+        rates,
+        threshold=st.integers(0, int(mbps(50))).map(Rate),
+        deadband_ms=st.sampled_from([0.0, 0.2, 1.0]),
+        patience=st.integers(0, 4),
+        ema_alpha=st.floats(0.01, 1),
+        hold_decisions=st.integers(0, 4),
+        base_decisions=st.integers(0, 4),
+    )
+
+
+def _in_time(windows: list[tuple[Quality, float | None, float | None, float, float, bool, float]]) -> list[Round]:
+    made, at_s = [], 0.0
+    for quality, jitter_ms, delay_ms, window_s, gap_s, works, settle_s in windows:
+        at_s += gap_s + window_s
+        made.append(
+            Round(reading(at_s, jitter_ms, quality=quality, window_s=window_s, delay_ms=delay_ms), works=works, settle_s=settle_s)
+        )
+    return made

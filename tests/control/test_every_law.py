@@ -1,0 +1,148 @@
+"""One suite over all laws, through the engine: a new law gets the whole of it by being registered."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from control.readings import NOT_FRESH, Round, drive, guards, reading, rounds
+from detnet.control import codec, guard
+from detnet.control.decision import Decision, Verdict
+from detnet.control.engine import Engine
+from detnet.control.guard import GuardParams
+from detnet.control.laws import LAWS, law_named
+from detnet.control.objective import ROBOT_CONTROL
+from detnet.control.reading import Quality
+from detnet.errors import InputError
+from detnet.units import Rate, mbps
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import DataObject
+
+ACTIONS = frozenset(re.findall(r"^\| `(\w+)`", guard.__doc__ or "", re.MULTILINE))
+EVERY_LAW = pytest.mark.parametrize("law", sorted(LAWS))
+INTERVALS = st.sampled_from([0.0, 1.0, 5.0])
+
+
+def start_within(params: GuardParams) -> st.SearchStrategy[Rate]:
+    return st.integers(params.floor, params.ceiling).map(Rate)
+
+
+def engine_of(law: str, params: GuardParams, start: Rate, interval_s: float = 0.0) -> Engine:
+    return Engine(law_named(law), ROBOT_CONTROL, params, start=start, interval_s=interval_s)
+
+
+def made(decisions: list[Decision | None]) -> list[Decision]:
+    return [decision for decision in decisions if decision is not None]
+
+
+def test_the_table_of_the_guard_was_found() -> None:
+    assert {"blind", "settling", "deadband", "bounds", "threshold"} <= ACTIONS
+
+
+@EVERY_LAW
+@given(history=rounds(), params=guards(), interval_s=INTERVALS, data=st.data())
+def test_data_that_is_not_fresh_never_raises_a_budget(
+    law: str, history: list[Round], params: GuardParams, interval_s: float, data: DataObject
+) -> None:
+    engine = engine_of(law, params, data.draw(start_within(params)), interval_s)
+    for decision in made(drive(engine, history)):
+        assert decision.reading.quality is Quality.FRESH or decision.limit <= decision.in_force
+
+
+@EVERY_LAW
+@given(history=rounds(), params=guards(), interval_s=INTERVALS, data=st.data())
+def test_a_limit_never_leaves_floor_to_ceiling(
+    law: str, history: list[Round], params: GuardParams, interval_s: float, data: DataObject
+) -> None:
+    engine = engine_of(law, params, data.draw(start_within(params)), interval_s)
+    for decision in made(drive(engine, history)):
+        assert params.floor <= decision.limit <= params.ceiling
+        assert params.floor <= engine.in_force <= params.ceiling
+
+
+@EVERY_LAW
+@given(history=rounds(), params=guards(), interval_s=INTERVALS, data=st.data())
+def test_the_same_history_gives_the_same_decisions(
+    law: str, history: list[Round], params: GuardParams, interval_s: float, data: DataObject
+) -> None:
+    start = data.draw(start_within(params))
+    first, second = (drive(engine_of(law, params, start, interval_s), history) for _ in range(2))
+    assert first == second
+
+
+@EVERY_LAW
+@given(history=rounds(), params=guards(), data=st.data())
+def test_a_decision_that_was_not_applied_leaves_the_budget_as_it_was(
+    law: str, history: list[Round], params: GuardParams, data: DataObject
+) -> None:
+    start = data.draw(start_within(params))
+    engine = engine_of(law, params, start)
+    for decision in made(drive(engine, [one._replace(works=False) for one in history])):
+        assert decision.in_force == engine.in_force == start
+
+
+@EVERY_LAW
+@given(history=rounds(), params=guards(), data=st.data())
+def test_a_decision_says_all_about_itself(law: str, history: list[Round], params: GuardParams, data: DataObject) -> None:
+    engine = engine_of(law, params, data.draw(start_within(params)))
+    for one, decision in zip(history, drive(engine, history), strict=True):
+        assert decision is not None
+        assert decision.law == law
+        assert decision.reading == one.reading
+        assert decision.at_s == one.reading.at_s
+        assert decision.verdict is Verdict.between(decision.in_force, decision.limit)
+        assert decision.reason
+        assert all(action.name in ACTIONS and action.reason and action.reason in decision.reason for action in decision.guard)
+        asked = decision.proposed is not None
+        assert asked or decision.guard or decision.signal_ms is None  # who was not asked was kept from it, or saw nothing
+        assert not asked or decision.limit == decision.proposed or decision.guard  # who was not followed was corrected
+        assert codec.decoder(Decision)(codec.encode(decision)) == decision
+
+
+@EVERY_LAW
+@given(signal_ms=st.floats(0, 100), in_force=st.integers(1, 10**10).map(Rate))
+def test_a_law_gives_a_whole_rate_and_a_reason(law: str, signal_ms: float, in_force: Rate) -> None:
+    proposal = law_named(law).propose(signal_ms, 1.0, in_force)
+    assert isinstance(proposal.budget, Rate)
+    assert proposal.reason
+
+
+@EVERY_LAW
+def test_a_bad_link_is_relieved_down_to_the_floor(law: str) -> None:
+    engine = engine_of(law, GuardParams(), mbps(900))
+    drive(engine, (Round(reading(at_s, 20.0)) for at_s in range(1, 200)))
+    assert engine.in_force == GuardParams().floor
+
+
+@EVERY_LAW
+def test_a_good_link_is_used_up_to_the_ceiling(law: str) -> None:
+    engine = engine_of(law, GuardParams(), mbps(20))
+    drive(engine, (Round(reading(at_s, 0.01)) for at_s in range(1, 1000)))
+    assert engine.in_force >= GuardParams().ceiling - GuardParams().threshold
+
+
+@EVERY_LAW
+@pytest.mark.parametrize("quality", NOT_FRESH)
+def test_a_law_is_not_asked_about_data_that_is_not_fresh(law: str, quality: Quality) -> None:
+    decision = engine_of(law, GuardParams(), mbps(100)).step(reading(1, 0.1, quality=quality))
+    assert decision is not None
+    assert decision.proposed is None
+    assert [action.name for action in decision.guard] == ["blind"]
+
+
+@EVERY_LAW
+def test_a_law_is_found_by_its_name(law: str) -> None:
+    assert law_named(law).name == law
+
+
+def test_an_unknown_law_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(InputError) as refused:
+        law_named("magic", "--law")
+    assert refused.value.field == "--law"
+    assert refused.value.value == "magic"
+    assert all(law in refused.value.allowed for law in LAWS)
