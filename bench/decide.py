@@ -19,6 +19,7 @@ from detnet.control.laws import law_named
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.control.reading import Quality, Reading
 from detnet.control.share import max_min
+from detnet.control.situation import Situation
 from detnet.units import Rate, mbps
 
 if TYPE_CHECKING:
@@ -121,7 +122,16 @@ def _steps(readings: list[Reading]) -> None:
 def _proposals(readings: list[Reading]) -> None:
     law, in_force = law_named("step"), mbps(100)
     for reading in readings:
-        law.propose(reading.jitter_p95_ms or 0.0, ROBOT_CONTROL.jitter_ms, in_force)
+        law.propose(
+            Situation(
+                reading=reading,
+                signal_ms=reading.jitter_p95_ms or 0.0,
+                objective=ROBOT_CONTROL,
+                in_force=in_force,
+                floor=mbps(10),
+                ceiling=mbps(1000),
+            )
+        )
 
 
 def _median_us(run: Callable[[], object], *, repeats: int = REPEATS) -> float:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from hypothesis import strategies as st
 
 from detnet.control.guard import GuardParams
+from detnet.control.objective import Objective
 from detnet.control.reading import Quality, Reading
+from detnet.control.situation import Situation
 from detnet.units import Rate, mbps
 
 if TYPE_CHECKING:
@@ -44,6 +46,17 @@ def reading(
         samples=400,
         jitter_p95_ms=jitter_ms,
         delay_p95_ms=delay_ms,
+    )
+
+
+def situation(signal_ms: float, in_force: Rate, objective_ms: float = 1.0) -> Situation:
+    return Situation(
+        reading=reading(1.0, signal_ms),
+        signal_ms=signal_ms,
+        objective=Objective(jitter_ms=objective_ms),
+        in_force=in_force,
+        floor=mbps(10),
+        ceiling=mbps(1000),
     )
 
 

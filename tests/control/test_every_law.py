@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.readings import NOT_FRESH, Round, drive, guards, reading, rounds
+from control.readings import NOT_FRESH, Round, drive, guards, reading, rounds, situation
 from detnet.control import codec, guard
 from detnet.control.decision import Decision, Verdict
 from detnet.control.engine import Engine
@@ -107,7 +107,7 @@ def test_a_decision_says_all_about_itself(law: str, history: list[Round], params
 @EVERY_LAW
 @given(signal_ms=st.floats(0, 100), in_force=st.integers(1, 10**10).map(Rate))
 def test_a_law_gives_a_whole_rate_and_a_reason(law: str, signal_ms: float, in_force: Rate) -> None:
-    proposal = law_named(law).propose(signal_ms, 1.0, in_force)
+    proposal = law_named(law).propose(situation(signal_ms, in_force))
     assert isinstance(proposal.budget, Rate)
     assert proposal.reason
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from control.readings import situation
 from detnet.control.laws.step import Step
 from detnet.units import Rate, mbps
 
@@ -23,14 +24,14 @@ RATES = st.integers(0, 10**12).map(Rate)
     ],
 )
 def test_exactly_the_objective_is_within_it(signal_ms: float, budget: Rate) -> None:
-    assert Step().propose(signal_ms, 1.0, mbps(100)).budget == budget
+    assert Step().propose(situation(signal_ms, mbps(100))).budget == budget
 
 
 @given(signal_ms=st.floats(0, 10), objective_ms=st.floats(0.1, 10), in_force=RATES, down=RATES, up=RATES)
 def test_a_step_is_exact_to_the_bit(signal_ms: float, objective_ms: float, in_force: Rate, down: Rate, up: Rate) -> None:
-    proposed = Step(down=down, up=up).propose(signal_ms, objective_ms, in_force).budget
+    proposed = Step(down=down, up=up).propose(situation(signal_ms, in_force, objective_ms)).budget
     assert proposed - in_force == (-down if signal_ms > objective_ms else up)
 
 
 def test_a_law_does_not_know_the_bounds() -> None:
-    assert Step().propose(5.0, 1.0, mbps(10)).budget == mbps(-40)
+    assert Step().propose(situation(5.0, mbps(10))).budget == mbps(-40)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from detnet.control.decision import Decision, GuardAction, Verdict
 from detnet.control.guard import Guard, GuardParams
+from detnet.control.situation import Situation
 
 if TYPE_CHECKING:
     from detnet.control.laws import Law
@@ -29,11 +30,21 @@ class Engine:
         guard: bounds and tolerances around any law.
         start: the budget in force before the first decision.
         interval_s: seconds between decisions. Windows in between are smoothed in, and decide nothing. 0: decide at every reading.
+        link: the link's rate, where it is known.
     """
 
-    def __init__(self, law: Law, objective: Objective, guard: GuardParams, *, start: Rate, interval_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        law: Law,
+        objective: Objective,
+        guard: GuardParams,
+        *,
+        start: Rate,
+        interval_s: float = 5.0,
+        link: Rate | None = None,
+    ) -> None:
         self._law, self._objective, self._guard = law, objective, Guard(guard)
-        self._interval_s = interval_s
+        self._interval_s, self._link = interval_s, link
         self._decided_at_s: float | None = None
         self._signal_ms: float | None = None
         self._settled_at_s, self._last_change = float("-inf"), Verdict.HOLD
@@ -77,7 +88,18 @@ class Engine:
         hold = self._guard.deadband(signal_ms, objective_ms)
         if hold is not None:
             return self._decision(reading, self.in_force, hold.reason, actions=(hold,))
-        proposal = self._law.propose(signal_ms, objective_ms, self.in_force)
+        params = self._guard.params
+        proposal = self._law.propose(
+            Situation(
+                reading=reading,
+                signal_ms=signal_ms,
+                objective=self._objective,
+                in_force=self.in_force,
+                floor=params.floor,
+                ceiling=params.ceiling,
+                link=self._link,
+            )
+        )
         limit, actions = self._guard.bound(proposal.budget, self.in_force)
         reason = "; ".join([proposal.reason, *(action.reason for action in actions)])
         return self._decision(reading, limit, reason, actions=actions, proposed=proposal.budget)

@@ -126,6 +126,7 @@ class _Phases:
             ),
             start=config.link,
             interval_s=config.interval_s,
+            link=config.link,
         )
         loop = Loop(
             engine, PodPacer(self._scene.best_effort()), self._journal, lambda: self._scene.meter.sent_bps, zero_s=self._zero_s

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from detnet.control.decision import Proposal
-    from detnet.units import Rate
+    from detnet.control.situation import Situation
 
 
 class Law(Protocol):
-    """From the smoothed signal of a fresh reading (`Objective.signal_ms`) to the budget that this law wants."""
+    """From what is known now to the budget that this law wants."""
 
     @property
     def name(self) -> str:
         """The name by which it is chosen."""
 
-    def propose(self, signal_ms: float, objective_ms: float, in_force: Rate) -> Proposal:
-        """Asked only about fresh data. Pure: the same arguments and history give the same proposal."""
+    def propose(self, now: Situation) -> Proposal:
+        """Asked only about fresh, settled data. Pure: the same arguments and history give the same proposal."""
 
 
 LAWS: dict[str, Callable[[], Law]] = {"step": Step}

@@ -11,10 +11,15 @@ Source: the classic asymmetric loop of 50 Mbit/s down and 10 Mbit/s up; additive
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from msgspec import Struct
 
 from detnet.control.decision import Proposal
 from detnet.units import Rate, mbps
+
+if TYPE_CHECKING:
+    from detnet.control.situation import Situation
 
 
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,8 +33,9 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The name by which it is chosen."""
         return "step"
 
-    def propose(self, signal_ms: float, objective_ms: float, in_force: Rate) -> Proposal:
+    def propose(self, now: Situation) -> Proposal:
         """Move the budget by one step."""
+        signal_ms, objective_ms = now.signal_ms, now.objective.jitter_ms
         if signal_ms > objective_ms:
-            return Proposal(Rate(in_force - self.down), f"signal {signal_ms:.3f} ms over {objective_ms:g} ms: {self.down} down")
-        return Proposal(Rate(in_force + self.up), f"signal {signal_ms:.3f} ms within {objective_ms:g} ms: {self.up} up")
+            return Proposal(now.in_force - self.down, f"signal {signal_ms:.3f} ms over {objective_ms:g} ms: {self.down} down")
+        return Proposal(now.in_force + self.up, f"signal {signal_ms:.3f} ms within {objective_ms:g} ms: {self.up} up")
