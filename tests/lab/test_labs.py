@@ -94,6 +94,13 @@ def test_an_interrupt_ends_a_run_in_order_and_reports_what_was_measured(marked: 
     assert marked.alive() == {}
 
 
+def test_a_program_gets_the_summary_alone_and_a_person_reads_along(marked: Marked, tmp_path: Path) -> None:
+    done = marked.run("lab", "run", "--duration", "12s", "--out", str(tmp_path), "--format", "json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads((tmp_path / "latest" / "summary.json").read_bytes())
+    assert "12 of 12 s controlled" in done.stderr
+
+
 def test_a_machine_that_forbids_user_namespaces_is_told_what_to_do(marked: Marked, tmp_path: Path) -> None:
     if shutil.which("unshare") is None or shutil.which("setpriv") is None:
         pytest.skip("unshare and setpriv (util-linux) are needed to forbid user namespaces to a test")

@@ -40,6 +40,7 @@ def run(
     sensor: Annotated[str, Parameter(help="Where readings come from: stamp.")] = "stamp",
     out: Annotated[Path, Parameter(help="Folder for results; each run gets one of its own in it.")] = Path("results"),
     name: Name = "",
+    form: FormatOption = Format.TABLE,
 ) -> int:
     """Run quiet, uncontrolled and controlled phases on real packets, and report."""
     config = LabConfig(
@@ -55,6 +56,7 @@ def run(
         load=_load(load),
         sensor=sensor,
         out=str(out.resolve()),
+        form=form.value,
     )
     return labs.run(config)
 

@@ -44,6 +44,7 @@ class LabConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     interval_s: float = 1.0
     sensor: str = "stamp"
     out: str = ""
+    form: str = "table"  # of what a run prints: for people, or its summary as csv or json
 
     def __post_init__(self) -> None:
         _check("--name", self.name, self.name.isascii() and self.name.replace("-", "").isalnum() and len(self.name) <= 40,

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detnet.control import codec
-from detnet.errors import DetnetError, InputError
+from detnet.errors import DetnetError
 from detnet.lab.config import LabConfig, Purpose
 from detnet.lab.load import shape_named
 from detnet.lab.scene import Scene
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from detnet.controller.journal import Entry
     from detnet.report.run import Run, Window
 
@@ -45,74 +48,63 @@ def main(config_json: str) -> int:
 
 def _run(config: LabConfig) -> int:
     # Imported here because they are heavy, and a lab that stays up needs none of them.
+    from rich.console import Console  # noqa: PLC0415
+
     from detnet.controller.journal import Journal  # noqa: PLC0415
     from detnet.lab.experiment import experiment, settings_of  # noqa: PLC0415
+    from detnet.report.folder import new_folder, point_latest  # noqa: PLC0415
     from detnet.report.readings_csv import ReadingsCsv  # noqa: PLC0415
     from detnet.report.run import Run  # noqa: PLC0415
     from detnet.report.terminal import LiveTable  # noqa: PLC0415
 
     run = Run(settings=settings_of(config))
-    folder = _new_folder(Path(config.out), run)
-    print(f"Building a lab of three nodes on a {config.link.mbps:g} Mbit/s link ...", flush=True)
+    folder = new_folder(Path(config.out), run)
+    # Where standard output is for a program, people read along on standard error.
+    console = Console(stderr=config.form != "table")
+    console.file.write(f"Building a lab of three nodes on a {config.link.mbps:g} Mbit/s link ...\n")
+    console.file.flush()
     code = 0
     try:
         with (
             Journal(folder / "journal.ndjson") as journal,
             ReadingsCsv(folder / "readings.csv") as readings,
-            LiveTable(run.settings) as live,
+            LiveTable(run.settings, console) as live,
         ):
 
             def observe(window: Window, entry: Entry | None) -> None:
                 if len(run.windows) == 1:
-                    _point_latest(folder)
+                    point_latest(folder)
                 readings.write(window)
                 live.update(window, entry)
 
             asyncio.run(experiment(config, run, journal, observe))
     except KeyboardInterrupt:
-        print("Interrupted; the report covers what was measured.", flush=True)
+        console.file.write("Interrupted; the report covers what was measured.\n")
         code = 130
-    _report(run, folder)
+    except DetnetError:
+        if not run.windows:
+            shutil.rmtree(folder)
+        raise
+    _report(run, folder, config.form, console)
     return code
 
 
-def _report(run: Run, folder: Path) -> None:
+def _report(run: Run, folder: Path, form: str, console: Console) -> None:
+    from detnet.report.summary import phases_csv, summary_json  # noqa: PLC0415
     from detnet.report.terminal import print_summary  # noqa: PLC0415
     from detnet.report.write import write_report  # noqa: PLC0415
 
-    print("Writing the report ...", flush=True)
+    console.file.write("Writing the report ...\n")
+    console.file.flush()
     summary = write_report(run, folder)
-    print_summary(run, summary)
-    shown = os.path.relpath(folder)
-    print(f"\nReport: {shown}/report.html (also report.md, readings.csv, journal.ndjson, summary.json)")
-
-
-def _new_folder(out: Path, run: Run) -> Path:
-    """A folder for this run.
-
-    Raises:
-        InputError: the place for results cannot be written.
-    """
-    name = f"{run.settings.started[:19].replace(':', '')}Z-{run.settings.law}"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for suffix in ("", *(f"-{i}" for i in range(2, 100))):
-            folder = out / f"{name}{suffix}"
-            try:
-                folder.mkdir()
-                break
-            except FileExistsError:
-                continue
-    except OSError as error:
-        raise InputError("--out", str(out), f"a folder that can be written ({error.strerror})") from error
-    return folder
-
-
-def _point_latest(folder: Path) -> None:
-    """Have `latest` stand for this run, now that it has measured something."""
-    link = folder.with_name(f".latest.{folder.name}")
-    link.symlink_to(folder.name)
-    link.replace(folder.with_name("latest"))
+    if form == "json":
+        sys.stdout.write(summary_json(summary).decode())
+    elif form == "csv":
+        sys.stdout.write(phases_csv(summary))
+    else:
+        print_summary(run, summary, console)
+    files = "also report.md, readings.csv, journal.ndjson, summary.json"
+    console.file.write(f"\nReport: {os.path.relpath(folder)}/report.html ({files})\n")
 
 
 async def _stay(config: LabConfig) -> None:

@@ -20,6 +20,8 @@ are rounded to six digits, which is more than was measured.
 
 from __future__ import annotations
 
+import csv
+import io
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
@@ -114,6 +116,15 @@ def summarise(run: Run) -> Summary:
 def summary_json(summary: Summary) -> bytes:
     """Write a summary as indented JSON that ends its last line."""
     return msgspec.json.format(codec.encode(summary), indent=2) + b"\n"
+
+
+def phases_csv(summary: Summary) -> str:
+    """Write the figures of the phases, one row a phase; what was not measured is empty."""
+    lines = io.StringIO()
+    rows = csv.writer(lines, lineterminator="\n")
+    rows.writerow(("phase", *PhaseSummary.__struct_fields__))
+    rows.writerows((phase, *msgspec.structs.astuple(figures)) for phase, figures in summary.phases.items())
+    return lines.getvalue()
 
 
 def _phase(run: Run, phase: Phase) -> PhaseSummary:
