@@ -129,7 +129,7 @@ class _Phases:
             link=config.link,
         )
         loop = Loop(
-            engine, PodPacer(self._scene.best_effort()), self._journal, lambda: self._scene.meter.sent_bps, zero_s=self._zero_s
+            engine, PodPacer(self._scene.best_effort()), self._journal, lambda: self._sensor.sent_bps, zero_s=self._zero_s
         )
         outcome = await loop.start()
         if not outcome.holds:

@@ -93,7 +93,6 @@ class Scene:
             senders={pod.name: Tap(node[pod.node], pod.host_interface) for pod in self._paced()},
         )
         await meter.read()
-        self.meter = meter
         self._probe = probe
         return StampSensor(probe.stdout, meter, window_s=WINDOW_S)
 

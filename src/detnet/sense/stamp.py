@@ -23,6 +23,8 @@ from detnet.control.reading import LinkCounters, Quality, Reading
 from detnet.sense.probe_window import ProbeWindow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from detnet.sense.link import LinkMeter
 
 MIN_PAIRS_SHARE = 0.5
@@ -46,6 +48,11 @@ class StampSensor:
         self._decode = msgspec.json.Decoder(ProbeWindow).decode
         self._ended = False
         self.last_window: ProbeWindow | None = None
+
+    @property
+    def sent_bps(self) -> Mapping[str, float]:
+        """What each best-effort pod sent in the last window, by the link's counters."""
+        return self._meter.sent_bps
 
     async def read(self) -> Reading:
         """Wait for the next window; one that does not come in time is a stale reading, and a probe that is gone a dead one."""
