@@ -1,0 +1,15 @@
+"""Draws every scenario: jitter and budget over time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from _package import need_detnet
+
+need_detnet()
+
+from detnet.cli.scenarios import run  # noqa: E402 - only now is it there
+
+if __name__ == "__main__":
+    sys.exit(run(*sys.argv[1:], out=Path(__file__).parent, show_timelines=True))
