@@ -1,95 +1,52 @@
-"""The four plots of a report, as SVG to be put into a page.
+"""The four plots of a report: jitter, throughput and delay over time, and the distribution of jitter.
 
-Colours are not fixed in the drawing: each role is drawn in a colour of its own that nothing else uses, and that colour is then
-replaced by a CSS variable, so that one drawing reads well on a light and on a dark page. Text stays text, in the page's own font.
-
-Invariants: pure; the same run gives the same bytes; an SVG refers to nothing outside itself, and its ids are unique in the page. Only
-this module knows Matplotlib, and loads it only when it draws.
+Invariants: pure; the same run gives the same bytes; what was not measured is a gap, never a value.
 """
 
 from __future__ import annotations
 
-import logging
-import re
-from contextlib import contextmanager
-from html import escape
-from io import StringIO
 from itertools import accumulate
-from math import log10
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from detnet.report.canvas import COLOURS, GRID, INK, MUTED, Plot, beside, gapped, log_axis, plot
 from detnet.report.run import Distributions, Phase
 from detnet.report.timeline import phase_spans
 from detnet.sense.histogram import EDGES_US
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
 
     from detnet.report.run import Run, Window
     from detnet.sense.histogram import Histogram
 
-INK, MUTED, GRID = "#010201", "#010202", "#010203"
-COLOURS = {Phase.QUIET: "#010204", Phase.UNCONTROLLED: "#010205", Phase.CONTROLLED: "#010206"}
-VARIABLES = {INK: "ink", MUTED: "muted", GRID: "grid"} | {colour: str(phase) for phase, colour in COLOURS.items()}
 STYLES = {Phase.QUIET: (0, (1, 1)), Phase.UNCONTROLLED: (0, (5, 1.5)), Phase.CONTROLLED: "solid"}  # not by colour alone
-SIZE_INCHES = (8.4, 2.9)
-FRAME = (0.09, 0.16, 0.83, 0.75)  # the same for all, so that their axes of time lie below each other
-STYLE: dict[Any, object] = {
-    "svg.fonttype": "none",  # text that can be read, searched and scaled
-    "svg.hashsalt": "detnet",  # ids that do not change from one writing to the next
-    "path.simplify": False,
-    "font.family": ["DejaVu Sans"],  # comes with Matplotlib; only measures the text
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": MUTED,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-    "axes.linewidth": 0.8,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "lines.linewidth": 1.6,
-    "lines.solid_capstyle": "round",
-}
-
-
-class Plot(NamedTuple):
-    """An SVG with its heading and the sentence that belongs below it."""
-
-    title: str
-    caption: str
-    svg: str
 
 
 def plots(run: Run) -> list[Plot]:
     """Draw a run: jitter, throughput and delay over time, and the distribution of jitter."""
     objective = run.settings.objective
     return [
-        _plot(
+        plot(
             "p1",
             f"p95 jitter against its objective of {objective.jitter_ms:g} ms",
             "p95 of one-way |IPDV| in each window, on a logarithmic axis. Pale: settling, not counted.",
             lambda axes: _over_time(axes, run, lambda w: w.reading.jitter_p95_ms, "p95 jitter, ms", objective.jitter_ms),
         ),
-        _plot(
+        plot(
             "p2",
             "Best-effort throughput and its limit",
             "What the link carried for best effort in each window, and the limit that was in force.",
             lambda axes: _throughput(axes, run),
         ),
-        _plot(
+        plot(
             "p3",
             f"p95 delay against its objective of {objective.delay_ms:g} ms",
             "p95 of one-way delay in each window, on a logarithmic axis. Pale: settling, not counted.",
             lambda axes: _over_time(axes, run, lambda w: w.reading.delay_p95_ms, "p95 delay, ms", objective.delay_ms),
         ),
-        _plot(
+        plot(
             "p4",
             "How many packets jitter by more than x",
             "All settled packets of each phase, both axes logarithmic: the lower and the further left, the better.",
@@ -98,42 +55,12 @@ def plots(run: Run) -> list[Plot]:
     ]
 
 
-def _plot(prefix: str, title: str, caption: str, fill: Callable[[Axes], None]) -> Plot:
-    text = StringIO()
-    with _quiet():
-        # Loading it takes half a second and may build a font cache: only a report pays for that.
-        import matplotlib as mpl  # noqa: PLC0415
-        from matplotlib.figure import Figure  # noqa: PLC0415
-
-        with mpl.rc_context():
-            mpl.rcdefaults()  # a matplotlibrc of the reader must not change the report
-            mpl.rcParams.update(STYLE)
-            figure = Figure(figsize=SIZE_INCHES, dpi=72)
-            axes = figure.add_axes(FRAME)
-            axes.yaxis.set_label_coords(-0.075, 0.5)
-            fill(axes)
-            figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
-    return Plot(title, caption, _inline(text.getvalue(), prefix, title, caption))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what Matplotlib says of caches and folders that it cannot write from the terminal; it copes with all of that."""
-    log = logging.getLogger("matplotlib")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        log.setLevel(before)
-
-
 def _over_time(axes: Axes, run: Run, value: Callable[[Window], float | None], label: str, objective: float) -> None:
     """Draw a figure of each trusted window on a logarithmic axis, and a cross where there is none."""
     values = [value(window) if window.reading.trusted else None for window in run.windows]
     known = [v for v in values if v is not None and v > 0]
     axes.set_yscale("log", nonpositive="clip")
-    _log_axis(axes, "y", min([objective, *known]) * 0.6, max([objective, *known]) * 1.6)
+    log_axis(axes, "y", min([objective, *known]) * 0.6, max([objective, *known]) * 1.6)
     _phases(axes, run)
     _series(axes, run.windows, values)
     holes = [window.time_s for window, v in zip(run.windows, values, strict=True) if v is None]
@@ -144,7 +71,7 @@ def _over_time(axes: Axes, run: Run, value: Callable[[Window], float | None], la
         )
         axes.text(holes[0], 0.1, "x not measured", color=INK, transform=across, fontsize=8)
     axes.axhline(objective, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
-    _beside(axes, objective, f"objective\n{objective:g} ms")
+    beside(axes, objective, f"objective\n{objective:g} ms")
     axes.set_ylabel(label)
 
 
@@ -156,12 +83,12 @@ def _throughput(axes: Axes, run: Run) -> None:
     _phases(axes, run)
     _series(axes, run.windows, values)
     axes.axhline(link_mbps, color=MUTED, linewidth=1.2, linestyle=(0, (1, 2)))
-    _beside(axes, link_mbps, f"link\n{link_mbps:g}")
+    beside(axes, link_mbps, f"link\n{link_mbps:g}")
     if any(limit is not None for limit in limits):
         times = [window.time_s for window in run.windows]
-        axes.step(times, _gapped(limits), where="pre", color=INK, linewidth=1.2, label="limit")
+        axes.step(times, gapped(limits), where="pre", color=INK, linewidth=1.2, label="limit")
         last = next(limit for limit in reversed(limits) if limit is not None)
-        _beside(axes, min(last, 0.85 * link_mbps), "limit")  # the label of the link lies above that
+        beside(axes, min(last, 0.85 * link_mbps), "limit")  # the label of the link lies above that
     axes.set_ylabel("best effort, Mbit/s")
 
 
@@ -176,8 +103,8 @@ def _distribution(axes: Axes, run: Run) -> None:
         axes.plot(beyond_ms, share, color=COLOURS[phase], linestyle=STYLES[phase], label=str(phase))
     points = [point for _, curve in drawn for point in curve]
     shown = [x for x, y in points if y < 0.98] + [objective_ms]
-    _log_axis(axes, "x", min(shown) * 0.8, max(shown) * 1.3)
-    _log_axis(axes, "y", min([0.01, *(y for _, y in points)]) * 0.7, 1.4)
+    log_axis(axes, "x", min(shown) * 0.8, max(shown) * 1.3)
+    log_axis(axes, "y", min([0.01, *(y for _, y in points)]) * 0.7, 1.4)
     axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     axes.axvline(objective_ms, color=INK, linewidth=1.2, linestyle=(0, (5, 3)))
     axes.text(
@@ -238,41 +165,4 @@ def _series(axes: Axes, windows: Sequence[Window], values: Sequence[float | None
         times = [w.time_s for w, _ in here]
         settled = [v if w.settled else None for w, v in here]
         for shown, alpha in (([v for _, v in here], 0.4), (settled, 1.0)):
-            axes.plot(times, _gapped(shown), color=COLOURS[phase], alpha=alpha, marker="o", markersize=2.2)
-
-
-def _gapped(values: Iterable[float | None]) -> list[float]:
-    """Not a number where nothing was measured: the line is broken there."""
-    return [float("nan") if value is None else value for value in values]
-
-
-def _beside(axes: Axes, height: float, text: str) -> None:
-    """Label a horizontal line at the right edge."""
-    axes.text(1.008, height, text, va="center", color=INK, fontsize=8, transform=axes.get_yaxis_transform())
-
-
-def _log_axis(axes: Axes, which: str, low: float, high: float) -> None:
-    """Limit a logarithmic axis and label it with plain numbers: more of them where it spans little."""
-    from matplotlib.ticker import LogLocator, NullFormatter  # noqa: PLC0415 - as above
-
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    (axes.set_xlim if which == "x" else axes.set_ylim)(low, high)
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if log10(high / low) < 2 else (1.0,), numticks=20))
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _inline(svg: str, prefix: str, title: str, description: str) -> str:
-    """Make a stand-alone SVG a part of a page: scalable, named for those who do not see it, in the page's colours and font."""
-    body = re.sub(r"<metadata>.*?</metadata>|<style .*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    body = re.sub(r'\b(id="|href="#|url\(#)', rf"\g<1>{prefix}-", body)
-    body = body.replace("'DejaVu Sans'", "var(--plot-font)")
-    for colour, name in VARIABLES.items():
-        body = body.replace(colour, f"var(--{name})")
-    view = re.search(r'viewBox="[^"]+"', body)
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" {view[0] if view else ""} '
-        f'role="img" aria-labelledby="{prefix}-title {prefix}-desc">'
-        f'<title id="{prefix}-title">{escape(title)}</title><desc id="{prefix}-desc">{escape(description)}</desc>'
-    )
-    return head + body[body.index(">") + 1 :].strip()
+            axes.plot(times, gapped(shown), color=COLOURS[phase], alpha=alpha, marker="o", markersize=2.2)
