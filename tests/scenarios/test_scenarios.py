@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -21,9 +22,11 @@ from detnet.control.reading import Quality
 from detnet.errors import InputError
 from detnet.scenarios import folder, spec
 from detnet.scenarios.play import Judgement, figures, judge, play
-from detnet.scenarios.report import Played
 from detnet.scenarios.signal import readings
 from detnet.units import Rate, mbps
+
+if TYPE_CHECKING:
+    from detnet.scenarios.report import Played
 
 CLASSICS = (
     "normal-operation",
@@ -175,6 +178,20 @@ def test_a_folder_holds_data_and_pages_for_each(tmp_path: Path) -> None:
     assert "p95 jitter, ms" in page
     assert "budget of best effort" in page
     assert "recovery_report.md" in (tmp_path / "results" / "SUMMARY.md").read_text()
+
+
+def test_the_page_shows_two_plots_for_each_and_escapes_what_a_file_says(tmp_path: Path) -> None:
+    hostile = HEAD.replace("Mine", "<script>alert(1)</script>") + "jitter: [{for: 1m, from: 1ms}, {for: 1m, quality: dead}]\n"
+    folder.run([spec.load(written(tmp_path, hostile))], "step", tmp_path, told=lambda _: None)
+    page = (tmp_path / "results" / "report.html").read_text()
+    assert page.count("<svg") == 2
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_published_schema_is_that_of_the_code() -> None:
+    published = Path(__file__).parents[2] / "docs" / "scenario.schema.json"
+    assert published.read_bytes() == spec.json_schema(), "write it anew: see spec.json_schema"
 
 
 def test_the_scripts_work_from_their_folder(tmp_path: Path) -> None:

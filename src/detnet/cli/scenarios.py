@@ -55,7 +55,7 @@ def run(
             print("\n".join(["", *report.timelines(played, ROBOT_CONTROL, width=report.WIDTH), ""]))
 
     done = folder.run(folder.chosen(names), law, out, told=told)
-    print(f"Pages: {out}/results/SUMMARY.md and one for each; data: {out}/data")
+    print(f"Pages: {out}/results/report.html, SUMMARY.md, and one for each; data: {out}/data")
     return 1 if any(played.figures.wrong for played in done) else 0
 
 

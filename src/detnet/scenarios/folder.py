@@ -4,6 +4,7 @@
     data/<name>.json      the figures, schema detnet/scenario-result/1
     results/<name>_report.md
     results/SUMMARY.md
+    results/report.html   all of them with plots
 
 Invariants: a file of an earlier run with the same name is replaced; nothing else in the folder is touched.
 """
@@ -18,6 +19,7 @@ from detnet.control.guard import GuardParams
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.errors import InputError
 from detnet.scenarios import report, spec
+from detnet.scenarios.html import html
 from detnet.scenarios.play import figures, play
 from detnet.units import mbps
 
@@ -72,6 +74,7 @@ def run(scenarios: Iterable[Scenario], law: str, out: Path, *, told: Callable[[P
             done.append(played)
             told(played)
         (results / "SUMMARY.md").write_text(report.overview(done), encoding="utf-8")
+        (results / "report.html").write_text(html(done, ROBOT_CONTROL), encoding="utf-8")
     except OSError as error:
         raise InputError("--out", str(out), f"a folder that can be written ({error.strerror})") from error
     return done

@@ -86,6 +86,12 @@ class Stretch(Struct, frozen=True):
     quality: Quality
 
 
+def json_schema() -> bytes:
+    """The published JSON schema of a scenario file (`docs/scenario.schema.json`), for editors that complete and check."""
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **msgspec.json.schema(Scenario)}
+    return msgspec.json.format(msgspec.json.encode(schema, order="sorted"), indent=2) + b"\n"
+
+
 def load(path: Path | Traversable) -> Scenario:
     """Read and check a scenario file.
 
