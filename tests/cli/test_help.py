@@ -15,10 +15,12 @@ def test_the_version_is_that_of_the_package() -> None:
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["lab", "replay", "doctor", "--version"]),
+        (["--help"], ["lab", "replay", "why", "scenarios", "doctor", "--version"]),
         ([], ["lab", "replay", "doctor"]),
         (["lab", "--help"], ["run", "up", "status", "exec", "down"]),
         (["lab", "run", "--help"], ["--duration", "--law", "--link", "--queue", "--floor", "--pods", "--load", "--out"]),
+        (["why", "--help"], ["--at", "--journal", "--format"]),
+        (["scenarios", "--help"], ["list", "run", "validate", "new"]),
         (["replay", "--help"], ["FILE", "--law", "--raw", "--start", "--format"]),
     ],
 )

@@ -60,7 +60,7 @@ def test_the_step_law_decides_as_the_original_loop_did(name: str) -> None:
     must_decide_as_recorded(recording(name))
 
 
-@pytest.mark.parametrize("law", sorted(LAWS))
+@pytest.mark.parametrize("law", [*LAWS, "feedforward+step"])
 def test_every_law_decides_on_every_line_and_the_same_way_again(law: str) -> None:
     rows = replayed(OURS, "--law", law)
     assert rows == replayed(OURS, "--law", law)
@@ -81,6 +81,24 @@ def test_a_window_without_data_is_shown_empty_and_raises_nothing(tmp_path: Path)
         ("", "110", "hold"),
         ("0.1", "120", "raise"),
     ]
+
+
+def test_an_answer_of_prometheus_is_decided_upon_as_the_same_figures_in_a_csv(tmp_path: Path) -> None:
+    table, answer = tmp_path / "a.csv", tmp_path / "b.csv"
+    table.write_text("time_s,jitter_ms\n5,0.4\n10,\n15,\n20,2.5\n")
+    values = [[5, "0.0004"], [10, "NaN"], [20, "0.0025"]]
+    answer.write_text(
+        json.dumps({"status": "success", "data": {"resultType": "matrix", "result": [{"metric": {}, "values": values}]}})
+    )
+    decided = [[(row["time_s"], row["jitter_ms"], row["limit_mbps"]) for row in replayed(file)] for file in (table, answer)]
+    assert decided[0] == decided[1]
+
+
+def test_the_output_of_iperf3_is_decided_upon(tmp_path: Path) -> None:
+    sums = [{"start": n, "end": n + 1, "jitter_ms": jitter_ms, "packets": 80} for n, jitter_ms in enumerate([0.1, 3.0])]
+    file = tmp_path / "iperf3.json"
+    file.write_text(json.dumps({"start": {"test_start": {"protocol": "UDP"}}, "intervals": [{"sum": one} for one in sums]}))
+    assert [row["limit_mbps"] for row in replayed(file, "--raw")] == ["110", "60"]
 
 
 def test_table_csv_and_json_agree() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.readings import NO_SIGHT, NOT_FRESH, Round, drive, reading
+from control.readings import NOT_FRESH, NOTHING_SEEN, Round, drive, reading
 from detnet.control.decision import Decision, Verdict
 from detnet.control.engine import Engine
 from detnet.control.guard import GuardParams
@@ -134,7 +134,7 @@ def test_the_average_starts_anew_after_a_cut_and_goes_on_after_a_raise() -> None
 # Missing data
 
 
-@pytest.mark.parametrize("quality", NO_SIGHT)
+@pytest.mark.parametrize("quality", NOTHING_SEEN)
 def test_without_data_the_budget_is_held_then_the_base_then_the_floor(quality: Quality) -> None:
     params = GuardParams(floor=mbps(10), base=mbps(50), hold_decisions=3, base_decisions=12)
     blind = [Round(reading(at_s, quality=quality)) for at_s in range(1, 21)]
@@ -147,6 +147,28 @@ def test_without_data_a_budget_below_the_base_is_not_raised_to_it() -> None:
     blind = [Round(reading(at_s, quality=Quality.DEAD)) for at_s in range(1, 6)]
     limits = [decision.limit.mbps for decision in drive(engine(params, start=mbps(30)), blind) if decision]
     assert limits == [30, 30, 30, 10, 10]
+
+
+def limits_while_thin(loss_ratio: float | None, decisions: int = 30) -> list[float]:
+    params = GuardParams(floor=mbps(10), base=mbps(50), hold_decisions=3, base_decisions=12, thin_decisions=12)
+    thin = [Round(reading(at_s, quality=Quality.THIN, loss_ratio=loss_ratio)) for at_s in range(1, decisions + 1)]
+    return [decision.limit.mbps for decision in drive(engine(params, start=mbps(200)), thin) if decision]
+
+
+@pytest.mark.parametrize("loss_ratio", [None, 0.0, 0.001])
+def test_thin_data_hold_the_budget_for_longer_and_never_lead_below_the_base(loss_ratio: float | None) -> None:
+    assert limits_while_thin(loss_ratio) == [200] * 12 + [50] * 18
+
+
+def test_thin_by_loss_is_proof_of_harm_and_counts_as_dead() -> None:
+    assert limits_while_thin(0.0011) == [200] * 3 + [50] * 12 + [10] * 15
+
+
+def test_thin_data_after_dead_ones_give_nothing_back() -> None:
+    one = engine(GuardParams(hold_decisions=3, base=mbps(50)), start=mbps(200))
+    qualities = [Quality.DEAD] * 5 + [Quality.THIN] * 20
+    limits = [d.limit.mbps for d in drive(one, [Round(reading(n, quality=q)) for n, q in enumerate(qualities, 1)]) if d]
+    assert limits == [200] * 3 + [50] * 22
 
 
 def test_an_idle_flow_holds_the_budget_for_ever() -> None:

@@ -20,6 +20,13 @@ from detnet.units import Rate, mbps
         ({"ema_alpha": 1.01}, "ema_alpha"),
         ({"ema_alpha": float("nan")}, "ema_alpha"),
         ({"deadband_ms": -0.1}, "deadband_ms"),
+        ({"max_raise": mbps(4)}, "max_raise"),
+        ({"max_cut": mbps(4)}, "max_cut"),
+        ({"max_cut": Rate(0), "threshold": Rate(0)}, "max_cut"),
+        ({"idle_share": 1.0}, "idle_share"),
+        ({"idle_share": float("nan")}, "idle_share"),
+        ({"rollback_cuts": -1}, "rollback_cuts"),
+        ({"cooldown_decisions": -1}, "cooldown_decisions"),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_name_with_what_is_allowed(wrong: dict[str, float], field: str) -> None:
@@ -39,6 +46,8 @@ def test_a_wrong_value_is_refused_by_its_name_with_what_is_allowed(wrong: dict[s
         {"ema_alpha": 1.0},
         {"deadband_ms": 0.0},
         {"hold_decisions": 0, "base_decisions": 0, "patience": 0},
+        {"max_raise": None, "max_cut": None, "idle_share": 0.0, "rollback_cuts": 0, "cooldown_decisions": 0},
+        {"max_raise": mbps(5), "max_cut": mbps(5), "rollback_cuts": 1},
     ],
 )
 def test_values_at_the_edge_are_accepted(right: dict[str, float]) -> None:
@@ -54,3 +63,4 @@ def test_raw_leaves_bounds_and_threshold_alone() -> None:
     raw = GuardParams.raw(floor=mbps(20), ceiling=mbps(80))
     assert (raw.floor, raw.ceiling, raw.threshold) == (mbps(20), mbps(80), mbps(5))
     assert (raw.deadband_ms, raw.ema_alpha) == (0.0, 1.0)
+    assert (raw.max_raise, raw.max_cut, raw.idle_share, raw.rollback_cuts) == (None, None, 0.0, 0)

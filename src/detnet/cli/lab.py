@@ -30,7 +30,7 @@ FormatOption = Annotated[Format, Parameter(name="--format", help="table, csv or 
 def run(
     *,
     duration: Annotated[str, Parameter(help="Length of all three phases together: 90s, 2m, or plain seconds.")] = "90s",
-    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}.")] = "step",
+    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")] = "step",
     link: Link = "200M",
     queue: Queue = "50ms",
     floor: Annotated[str, Parameter(help="Best-effort traffic is never held below this.")] = "10M",

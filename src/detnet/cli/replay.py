@@ -20,12 +20,17 @@ def replay(
     file: Path,
     /,
     *,
-    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}.")] = "step",
-    raw: Annotated[bool, Parameter(negative="", help="The law within its bounds alone: no deadband, no smoothing.")] = False,
+    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")] = "step",
+    raw: Annotated[
+        bool, Parameter(negative="", help="The law within its bounds alone: no deadband, smoothing, slew or rollback.")
+    ] = False,
     start: Annotated[str, Parameter(help="Budget in force at the beginning.")] = "100M",
     form: Annotated[Format, Parameter(name="--format", help="table, csv or json.")] = Format.TABLE,
 ) -> None:
-    """Run a law over a recording (CSV with time_s and jitter_ms) and show what it would have decided, line by line."""
+    """Run a law over a recording and show what it would have decided, line by line.
+
+    FILE is CSV with time_s and jitter_ms, the answer of Prometheus to a range query (seconds of jitter), or the output of iperf3 -u -J.
+    """
     guard = GuardParams.raw() if raw else GuardParams()
     engine = Engine(law_named(law, "--law"), ROBOT_CONTROL, guard, start=Rate.parse(start, "--start"), interval_s=0)
     rows = []

@@ -42,7 +42,7 @@ def list_all(*, form: FormatOption = Format.TABLE) -> None:
 @app.command
 def run(
     *names: str,
-    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}.")] = "step",
+    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")] = "step",
     out: Annotated[Path, Parameter(help="Folder for data/ and results/.")] = Path("results/scenarios"),
     show_timelines: Annotated[bool, Parameter(name="--timelines", negative="", help="Draw jitter and budget over time.")] = False,
 ) -> int:

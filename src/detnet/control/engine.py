@@ -1,6 +1,6 @@
-"""One decision: judge, smooth, ask the law, bound its answer.
+"""One decision: judge, smooth, ask the law, correct its answer.
 
-    reading -> settling -> smoothing -> quality -> deadband -> law -> bounds -> threshold -> decision
+    reading -> settling -> smoothing -> quality -> deadband -> law -> not-our-fault -> slew -> rollback -> bounds -> threshold -> decision
 
 Invariants: pure: time comes in with the readings and with `applied`; the same sequence of calls gives the same decisions. What is
 in force changes only by `applied`, that is, by what was read back from the network: a decision that failed leaves no trace.
@@ -58,7 +58,7 @@ class Engine:
         if not self._due(reading):
             return None
         self._decided_at_s = reading.at_s
-        limit, blind = self._guard.blind(reading, self.in_force)
+        limit, blind = self._guard.blind(reading, self.in_force, self._objective.loss_ratio)
         if blind is not None:
             return self._decision(reading, limit, blind.reason, actions=(blind,))
         if settling is not None or self._signal_ms is None:
@@ -89,18 +89,18 @@ class Engine:
         if hold is not None:
             return self._decision(reading, self.in_force, hold.reason, actions=(hold,))
         params = self._guard.params
-        proposal = self._law.propose(
-            Situation(
-                reading=reading,
-                signal_ms=signal_ms,
-                objective=self._objective,
-                in_force=self.in_force,
-                floor=params.floor,
-                ceiling=params.ceiling,
-                link=self._link,
-            )
+        now = Situation(
+            reading=reading,
+            signal_ms=signal_ms,
+            objective=self._objective,
+            in_force=self.in_force,
+            floor=params.floor,
+            ceiling=params.ceiling,
+            link=self._link,
+            base=params.base,
         )
-        limit, actions = self._guard.bound(proposal.budget, self.in_force)
+        proposal = self._law.propose(now)
+        limit, actions = self._guard.correct(proposal.budget, now)
         reason = "; ".join([proposal.reason, *(action.reason for action in actions)])
         return self._decision(reading, limit, reason, actions=actions, proposed=proposal.budget)
 

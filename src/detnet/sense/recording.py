@@ -1,16 +1,23 @@
 """Readings from a file: jitter that was recorded once, to be decided upon again.
 
-Invariants: a recording that cannot be read in full is refused with the line that is wrong; nothing is skipped, nothing is made up.
+A file is known by its content, whatever its name: a JSON object is an answer of Prometheus or the output of iperf3, anything else CSV.
+
+Invariants: a recording that cannot be read in full is refused with the place that is wrong; nothing is skipped, nothing is made up.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import math
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from detnet.control.reading import Quality, Reading
 from detnet.errors import InputError
+from detnet.sense.recording_iperf3 import read_iperf3
+from detnet.sense.recording_prometheus import read_prometheus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,19 +28,42 @@ DELAY_COLUMN, QUALITY_COLUMN = "delay_p95_ms", "quality"
 
 
 def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
-    """Read a CSV with a column of seconds and one of p95 jitter in milliseconds; an empty jitter is a window without data.
+    """Read a recording: CSV, the answer of Prometheus to a range query, or iperf3's JSON of a UDP test.
 
-    The `readings.csv` of a run is such a file: its `quality` and `delay_p95_ms` are taken into account where they are there.
+    CSV has a column of seconds and one of p95 jitter in milliseconds; an empty jitter is a window without data. The `readings.csv`
+    of a run is such a file: its `quality` and `delay_p95_ms` are taken into account where they are there.
 
     Raises:
-        InputError: the file cannot be read, lacks a column, or has a line that is not numbers in rising order of time.
+        InputError: the file cannot be read, is none of these, or has a place that does not fit or is not in rising order of time.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file)
-            columns = tuple(table.fieldnames or ())
-            rows = [(table.line_num, row) for row in table]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(field, str(path), f"a readable CSV file, or JSON of Prometheus or iperf3 ({error})") from error
+    if text.lstrip().startswith("{"):
+        return _read_json(text, f"{field} {path}")
+    return _read_csv(text, path, field)
+
+
+def _read_json(text: str, where: str) -> list[Reading]:
+    try:
+        keys = msgspec.json.decode(text, type=dict[str, msgspec.Raw]).keys()
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(where, text[:40], f"JSON in one piece ({error})") from error
+    if "intervals" in keys:
+        return read_iperf3(text, where)
+    if "status" in keys:
+        return read_prometheus(text, where)
+    what = "JSON of a Prometheus range query (with status and data) or of iperf3 -J (with intervals)"
+    raise InputError(where, ", ".join(keys), what)
+
+
+def _read_csv(text: str, path: Path, field: str) -> list[Reading]:
+    try:
+        table = csv.DictReader(io.StringIO(text, newline=""))
+        columns = tuple(table.fieldnames or ())
+        rows = [(table.line_num, row) for row in table]
+    except csv.Error as error:
         raise InputError(field, str(path), f"a readable CSV file ({error})") from error
     time_column = _column(columns, TIME_COLUMNS, field, path)
     jitter_column = _column(columns, JITTER_COLUMNS, field, path)

@@ -2,13 +2,23 @@
 
 The guard decides whether a law is asked at all, and what of its answer reaches the pods:
 
-| action      | when                                                      | what it does                                       |
-|-------------|-----------------------------------------------------------|----------------------------------------------------|
-| `blind`     | the reading is not fresh                                  | hold, then the base rate, then the floor; never up |
-| `settling`  | the window overlaps the time after a change               | hold                                               |
-| `deadband`  | smoothed signal within ±0.2 ms of the objective           | hold, but above the objective only `patience` times |
-| `bounds`    | the proposal lies outside floor..ceiling                  | clip                                               |
-| `threshold` | the change is smaller than what a change costs            | hold                                               |
+| action          | when                                                  | what it does                                        |
+|-----------------|-------------------------------------------------------|-----------------------------------------------------|
+| `blind`         | the reading is not fresh                              | hold, then the base rate, then the floor; never up  |
+| `settling`      | the window overlaps the time after a change           | hold                                                |
+| `deadband`      | smoothed signal within ±0.2 ms of the objective       | hold, but above the objective only `patience` times |
+| `not-our-fault` | a cut is wanted, and best effort is as good as idle   | hold                                                |
+| `slew`          | the change is larger than allowed at once             | as far as allowed                                   |
+| `rollback`      | two cuts in a row changed nothing (see `rollback.py`) | restore the budget before them once, then hold      |
+| `bounds`        | the budget to be lies outside floor..ceiling          | clip                                                |
+| `threshold`     | the change is smaller than what a change costs        | hold                                                |
+
+The first three keep a law from being asked; the others correct its answer, in this order, so that nothing leaves the bounds. Without
+data nothing is limited in its way down: `slew`, `not-our-fault` and `rollback` do not apply to `blind`.
+
+Blind is not one thing. Nothing measured (`stale`, `dead`) may hide any harm: hold for 3 decisions, then the base, then the floor. Too few
+samples (`thin`) still show that the path lives: hold for 12, then the base, and no further. But thin by loss is proof of harm: where more
+of the probes were lost on the way there than the objective allows, thin counts as dead. `idle`: nobody to protect, hold.
 
 Invariants: pure; a reading that is not fresh never raises a budget; a limit never leaves floor..ceiling; every intervention is
 recorded with its reason. Smoothing is an exponentially weighted moving average of the signal: s += alpha (x - s). It starts anew
@@ -17,12 +27,19 @@ after a gap in the data, and after a cut: what was measured under the old limit 
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import TYPE_CHECKING
 
 from detnet.control.decision import GuardAction, Verdict
-from detnet.control.reading import Quality, Reading
-from detnet.errors import InputError
-from detnet.units import Rate, mbps
+from detnet.control.guard.params import GuardParams
+from detnet.control.guard.rollback import Rollback
+from detnet.control.reading import Quality
+from detnet.units import Rate
+
+if TYPE_CHECKING:
+    from detnet.control.reading import Reading
+    from detnet.control.situation import Situation
+
+__all__ = ["Guard", "GuardParams"]
 
 # How much of a window may lie in the settling of the last change. After a cut the old samples are the worse ones, and a twentieth
 # of them is enough to be the p95. After a raise they are the better ones: a quarter of them only turns p95 into p93.
@@ -30,44 +47,15 @@ UNSETTLED_AFTER_CUT = 0.05
 UNSETTLED_AFTER_RAISE = 0.25
 
 
-class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Bounds and tolerances. The time to hold and to stay at the base are counted in decisions, so that they fit any interval."""
-
-    floor: Rate = mbps(10)
-    ceiling: Rate = mbps(1000)
-    base: Rate = mbps(50)  # the rate that is believed safe without looking
-    threshold: Rate = mbps(5)
-    deadband_ms: float = 0.2
-    patience: int = 3  # a band is no licence to miss: so many decisions above the objective are tolerated within it
-    ema_alpha: float = 0.5  # 1.0: no smoothing
-    hold_decisions: int = 3
-    base_decisions: int = 12
-
-    def __post_init__(self) -> None:
-        if not 0 < self.floor <= self.ceiling:
-            raise InputError("floor", str(self.floor), f"a rate above 0, at most the ceiling ({self.ceiling})")
-        if not self.floor <= self.base <= self.ceiling:
-            raise InputError("base", str(self.base), f"a rate between floor and ceiling ({self.floor} to {self.ceiling})")
-        if not 0 < self.ema_alpha <= 1:
-            raise InputError("ema_alpha", self.ema_alpha, "a number above 0, at most 1")
-        if self.deadband_ms < 0:
-            raise InputError("deadband_ms", self.deadband_ms, "0 (off) or more milliseconds")
-
-    @classmethod
-    def raw(cls, *, floor: Rate | None = None, ceiling: Rate | None = None) -> GuardParams:
-        """Bounds and threshold only: no deadband, no smoothing. What the classic loop did."""
-        low, high = floor or mbps(10), ceiling or mbps(1000)
-        return cls(floor=low, ceiling=high, base=low, deadband_ms=0.0, ema_alpha=1.0)
-
-
 class Guard:
-    """Keeps what the guard has to remember: the smoothed signal, how long it has been blind, how long it has been patient."""
+    """Keeps what the guard has to remember: the smoothed signal, how long it has been blind and patient, and what cuts did."""
 
     def __init__(self, params: GuardParams) -> None:
         self.params = params
         self._smoothed_ms: float | None = None
         self._blind = 0
         self._over_in_band = 0
+        self._rollback = Rollback(params.rollback_cuts, params.cooldown_decisions)
 
     def smooth(self, signal_ms: float | None) -> float | None:
         """Take one window's signal into the average; `None` (nothing measured) empties it."""
@@ -81,19 +69,22 @@ class Guard:
         """Begin the average anew."""
         self._smoothed_ms = None
 
-    def blind(self, reading: Reading, in_force: Rate) -> tuple[Rate, GuardAction | None]:
+    def blind(self, reading: Reading, in_force: Rate, loss_allowed: float) -> tuple[Rate, GuardAction | None]:
         """The budget while nothing trustworthy is known, and the action; `None` and the budget in force where the data are fresh."""
         quality, reason = reading.quality, reading.quality_reason
         if reading.trusted:
             self._blind = 0
             return in_force, None
+        self._rollback.forget()
         if quality is Quality.IDLE:  # nobody is harmed, nobody may be helped: neither up nor down
             return in_force, GuardAction("blind", f"idle: {reason}; hold")
         self._blind += 1
         p = self.params
-        if self._blind <= p.hold_decisions:
+        alive = quality is Quality.THIN and (reading.loss_forward_ratio or 0.0) <= loss_allowed
+        hold = max(p.hold_decisions, p.thin_decisions) if alive else p.hold_decisions
+        if self._blind <= hold:
             what, limit = "hold", in_force
-        elif self._blind <= p.hold_decisions + p.base_decisions:
+        elif alive or self._blind <= hold + p.base_decisions:
             what, limit = f"at most the base rate {p.base}", min(in_force, p.base)
         else:
             what, limit = f"down to the floor {p.floor}", min(in_force, p.floor)
@@ -116,20 +107,50 @@ class Guard:
         self._over_in_band = self._over_in_band + 1 if signal_ms > objective_ms else 0
         if self._over_in_band > p.patience:
             return None
+        self._rollback.forget()
         return GuardAction("deadband", f"signal {signal_ms:.3f} ms within ±{p.deadband_ms:g} ms of {objective_ms:g} ms")
 
-    def bound(self, proposed: Rate, in_force: Rate) -> tuple[Rate, tuple[GuardAction, ...]]:
-        """Clip to floor..ceiling, and drop a change that is too small to be worth its cost."""
-        p = self.params
-        actions: list[GuardAction] = []
-        limit = Rate(min(max(proposed, p.floor), p.ceiling))
-        if limit != proposed:
-            actions.append(GuardAction("bounds", f"{_signed(proposed)} clipped to {limit}"))
-        inside = p.floor <= in_force <= p.ceiling
-        if inside and limit != in_force and abs(limit - in_force) < p.threshold:
-            actions.append(GuardAction("threshold", f"a change of less than {p.threshold} is not made"))
-            limit = in_force
+    def correct(self, wanted: Rate, now: Situation) -> tuple[Rate, tuple[GuardAction, ...]]:
+        """What of a law's answer is to be enforced, and why not all of it."""
+        limit, actions = wanted, []
+        for correction in (self._not_our_fault, self._slew, self._rollback.review, self._bounds, self._threshold):
+            limit, action = correction(limit, now)
+            if action is not None:
+                actions.append(action)
         return limit, tuple(actions)
+
+    def _not_our_fault(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
+        """Whoever sends next to nothing does not fill the queue; a cut would only make it slow when it wakes up.
+
+        Next to nothing is below the floor, and below `idle_share` of the budget: what bursts at the whole budget for less than 5 % of
+        a window reaches less than 5 % of its packets, and so does not make its p95.
+        """
+        seen = now.counters
+        if wanted >= now.in_force or not now.over or seen is None:
+            return wanted, None
+        if seen.best_effort_bps >= min(self.params.idle_share * now.in_force, self.params.floor):
+            return wanted, None
+        used = f"best effort carried {seen.best_effort_bps / 1e6:.2f}M of {now.in_force.mbps:g}M"
+        return now.in_force, GuardAction("not-our-fault", f"{used}: the signal is not its doing, no cut")
+
+    def _slew(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
+        raised, cut = wanted - now.in_force, now.in_force - wanted
+        if self.params.max_raise is not None and raised > self.params.max_raise:
+            return now.in_force + self.params.max_raise, GuardAction("slew", f"at most {self.params.max_raise} up at once")
+        if self.params.max_cut is not None and cut > self.params.max_cut:
+            return now.in_force - self.params.max_cut, GuardAction("slew", f"at most {self.params.max_cut} down at once")
+        return wanted, None
+
+    def _bounds(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
+        limit = Rate(min(max(wanted, now.floor), now.ceiling))
+        return limit, GuardAction("bounds", f"{_signed(wanted)} clipped to {limit}") if limit != wanted else None
+
+    def _threshold(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
+        """A change that is too small to be worth its cost, unless what is in force lies outside the bounds."""
+        inside = now.floor <= now.in_force <= now.ceiling
+        if not inside or wanted == now.in_force or abs(wanted - now.in_force) >= self.params.threshold:
+            return wanted, None
+        return now.in_force, GuardAction("threshold", f"a change of less than {self.params.threshold} is not made")
 
 
 def _signed(rate: int) -> str:

@@ -33,6 +33,11 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """The name by which it is chosen."""
         return "step"
 
+    @property
+    def follows_signal(self) -> bool:
+        """Down to the floor and up to the ceiling."""
+        return True
+
     def propose(self, now: Situation) -> Proposal:
         """Move the budget by one step."""
         signal_ms, objective_ms = now.signal_ms, now.objective.jitter_ms
