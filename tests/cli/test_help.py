@@ -20,6 +20,7 @@ def test_the_version_is_that_of_the_package() -> None:
         (["lab", "--help"], ["run", "up", "status", "exec", "down"]),
         (["lab", "run", "--help"], ["--duration", "--law", "--link", "--queue", "--floor", "--pods", "--load", "--out"]),
         (["why", "--help"], ["--at", "--journal", "--format"]),
+        (["sim", "--help"], ["run", "validate"]),
         (["scenarios", "--help"], ["list", "run", "validate", "new"]),
         (["replay", "--help"], ["FILE", "--law", "--raw", "--start", "--format"]),
     ],

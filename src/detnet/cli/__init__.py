@@ -22,6 +22,7 @@ app = App(
 app.command("detnet.cli.lab:app", name="lab")
 app.command("detnet.cli.replay:replay")
 app.command("detnet.cli.doctor:doctor")
+app.command("detnet.cli.sim:app", name="sim")
 app.command("detnet.cli.why:why")
 app.command("detnet.cli.scenarios:app", name="scenarios")
 

@@ -32,6 +32,11 @@ def demand(measured_bps: float, limit: Rate | None) -> Rate | None:
     return Rate(1 << (max(int(SPARE_FACTOR * measured_bps), LEAST) - 1).bit_length())
 
 
+def allocate(budget: Rate, sent_bps: Mapping[str, float], limits: Mapping[str, Rate]) -> dict[str, Rate]:
+    """Divide a budget by what each pod sent in the last window, under the limit that was in force for it, if any."""
+    return max_min(budget, {name: demand(bps, limits.get(name)) for name, bps in sent_bps.items()})
+
+
 def max_min(budget: Rate, demands: Mapping[str, Rate | None]) -> dict[str, Rate]:
     """Divide a budget; a demand of None is without bound. O(n log n)."""
     shares: dict[str, Rate] = {}

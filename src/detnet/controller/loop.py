@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from detnet.control.share import demand, max_min
+from detnet.control.share import allocate
 from detnet.controller.journal import Entry
 
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class Loop:
 
     async def _enforce(self, budget: Rate) -> Outcome:
         """Share a budget by what the pods want now; also a budget that is held, since their wants change."""
-        wants = {name: demand(bps, self._limits.get(name)) for name, bps in self._sent_bps().items()}
-        allocation = max_min(budget, wants)
+        allocation = allocate(budget, self._sent_bps(), self._limits)
         outcome = await self._actuator.apply(allocation)
         if outcome.holds:
             self._limits = allocation

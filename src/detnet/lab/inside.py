@@ -21,10 +21,8 @@ from detnet.lab.load import shape_named
 from detnet.lab.scene import Scene
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from detnet.controller.journal import Entry
-    from detnet.report.run import Run, Window
+    from detnet.report.run import Window
 
 READY = b"ready\n"
 FACTS = Path("/run/detnet/lab.json")  # what `detnet lab status` shows, read through /proc/PID/root
@@ -52,6 +50,7 @@ def _run(config: LabConfig) -> int:
 
     from detnet.controller.journal import Journal  # noqa: PLC0415
     from detnet.lab.experiment import experiment, settings_of  # noqa: PLC0415
+    from detnet.report.finish import finish  # noqa: PLC0415
     from detnet.report.folder import new_folder, point_latest  # noqa: PLC0415
     from detnet.report.readings_csv import ReadingsCsv  # noqa: PLC0415
     from detnet.report.run import Run  # noqa: PLC0415
@@ -85,26 +84,8 @@ def _run(config: LabConfig) -> int:
         if not run.windows:
             shutil.rmtree(folder)
         raise
-    _report(run, folder, config.form, console)
+    finish(run, folder, config.form, console)
     return code
-
-
-def _report(run: Run, folder: Path, form: str, console: Console) -> None:
-    from detnet.report.summary import phases_csv, summary_json  # noqa: PLC0415
-    from detnet.report.terminal import print_summary  # noqa: PLC0415
-    from detnet.report.write import write_report  # noqa: PLC0415
-
-    console.file.write("Writing the report ...\n")
-    console.file.flush()
-    summary = write_report(run, folder)
-    if form == "json":
-        sys.stdout.write(summary_json(summary).decode())
-    elif form == "csv":
-        sys.stdout.write(phases_csv(summary))
-    else:
-        print_summary(run, summary, console)
-    files = "also report.md, readings.csv, journal.ndjson, summary.json"
-    console.file.write(f"\nReport: {os.path.relpath(folder)}/report.html ({files})\n")
 
 
 async def _stay(config: LabConfig) -> None:
