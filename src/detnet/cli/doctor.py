@@ -73,9 +73,12 @@ def doctor(
     parts = [_python(), _kernel(), _root(), *features.probe(), *map(_found, _PROGRAMS)]
     columns = ("part", "state", "used_for", "detail", "remedy")
     rows = [(p.part, p.state.value, p.used_for, p.detail, p.remedy) for p in parts]
-    show("detnet/doctor/1", columns, rows, form)
     missing = [p.part for p in parts if p.needed and p.state is State.NO]
-    if form is Format.TABLE:
+    if form is not Format.TABLE:
+        show("detnet/doctor/1", columns, rows, form)
+    else:
+        show("detnet/doctor/1", columns[:-1], [row[:-1] for row in rows], form)
+        print("\n".join([*(f"{p.part}: {p.remedy}" for p in parts if p.remedy), ""]))
         print(f"The lab cannot run here, for want of: {', '.join(missing)}." if missing else "The lab runs here: detnet lab run")
     return NO_LAB if missing else 0
 
