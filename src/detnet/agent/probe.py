@@ -71,10 +71,8 @@ class Session:
         while True:
             try:
                 data, t4_ns, _, _ = timestamps.receive(self._sock, _MAX_PACKET_BYTES)
-            except BlockingIOError:
-                return
             except OSError:
-                return  # the peer's host says that nobody listens: an unanswered probe; what else is there is read a period later
+                return  # nothing more is there, or the peer's host says that nobody listens: what else comes is read a period later
             reply = stamp.decode_reply(data)
             probe = self._probes.get(reply.sequence) if reply and reply.ssid == self._ssid else None
             if reply is None or probe is None or probe.t2_ns is not None:

@@ -13,10 +13,9 @@ import re
 import shutil
 import subprocess
 import sys
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from cyclopts import Parameter
-
+from detnet.cli.options import FormatOption
 from detnet.cli.output import Format, show
 from detnet.datapath import features, sandbox
 from detnet.datapath.features import Feature, State
@@ -67,7 +66,7 @@ _PROGRAMS = (
 
 def doctor(
     *,
-    form: Annotated[Format, Parameter(name="--format", help="table, csv or json.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> int:
     """Show what this machine can do, and what each missing part costs. Ends with 3 where the lab cannot run."""
     parts = [_python(), _kernel(), _root(), *features.probe(), *map(_found, _PROGRAMS)]

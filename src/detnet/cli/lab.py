@@ -9,8 +9,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from detnet.cli.options import Duration, Floor, FormatOption, Interval, Law, Link, Load, Out, Pods, Queue
 from detnet.cli.output import Format, show
-from detnet.control.laws import LAWS
 from detnet.errors import InputError
 from detnet.lab import labs
 from detnet.lab.config import LabConfig, Purpose
@@ -18,27 +18,22 @@ from detnet.units import Rate, parse_duration_s
 
 app = App(name="lab", help="A three-node network in namespaces: no root needed, and the kernel cleans up.")
 
-Link = Annotated[str, Parameter(help="Rate of each node's uplink, such as 200M.")]
-Queue = Annotated[str, Parameter(help="Length of the uplink's FIFO as a time, such as 50ms.")]
-Pods = Annotated[int, Parameter(help="Telemetry pods that send in bulk.")]
-Load = Annotated[str, Parameter(help="What they offer: constant, onoff, ramp, or a FILE with one number a line.")]
 Name = Annotated[str, Parameter(help="Name of the lab.")]
-FormatOption = Annotated[Format, Parameter(name="--format", help="table, csv or json.")]
 
 
 @app.command
 def run(
     *,
-    duration: Annotated[str, Parameter(help="Length of all three phases together: 90s, 2m, or plain seconds.")] = "90s",
-    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")] = "step",
+    duration: Duration = "90s",
+    law: Law = "step",
     link: Link = "200M",
     queue: Queue = "50ms",
-    floor: Annotated[str, Parameter(help="Best-effort traffic is never held below this.")] = "10M",
-    interval: Annotated[str, Parameter(help="Time between decisions.")] = "1s",
+    floor: Floor = "10M",
+    interval: Interval = "1s",
     pods: Pods = 4,
     load: Load = "constant",
     sensor: Annotated[str, Parameter(help="Where readings come from: stamp.")] = "stamp",
-    out: Annotated[Path, Parameter(help="Folder for results; each run gets one of its own in it.")] = Path("results"),
+    out: Out = Path("results"),
     name: Name = "",
     form: FormatOption = Format.TABLE,
 ) -> int:

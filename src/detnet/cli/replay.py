@@ -7,10 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from detnet.cli.options import FormatOption, Law
 from detnet.cli.output import Format, show
 from detnet.control.engine import Engine
 from detnet.control.guard import GuardParams
-from detnet.control.laws import LAWS, law_named
+from detnet.control.laws import law_named
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.sense.recording import load_recording
 from detnet.units import Rate
@@ -20,12 +21,12 @@ def replay(
     file: Path,
     /,
     *,
-    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")] = "step",
+    law: Law = "step",
     raw: Annotated[
         bool, Parameter(negative="", help="The law within its bounds alone: no deadband, smoothing, slew or rollback.")
     ] = False,
     start: Annotated[str, Parameter(help="Budget in force at the beginning.")] = "100M",
-    form: Annotated[Format, Parameter(name="--format", help="table, csv or json.")] = Format.TABLE,
+    form: FormatOption = Format.TABLE,
 ) -> None:
     """Run a law over a recording and show what it would have decided, line by line.
 

@@ -7,15 +7,15 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from detnet.cli.options import FormatOption, Law
 from detnet.cli.output import Format, show
-from detnet.control.laws import LAWS, law_named
+from detnet.control.laws import law_named
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.errors import InputError
 from detnet.scenarios import folder, report, spec
 
 app = App(name="scenarios", help="Play recorded and written situations to a law, and judge each of its decisions.")
 
-FormatOption = Annotated[Format, Parameter(name="--format", help="table, csv or json.")]
 TEMPLATE = """\
 schema: detnet/scenario/1
 name: {name}
@@ -42,7 +42,7 @@ def list_all(*, form: FormatOption = Format.TABLE) -> None:
 @app.command
 def run(
     *names: str,
-    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")] = "step",
+    law: Law = "step",
     out: Annotated[Path, Parameter(help="Folder for data/ and results/.")] = Path("results/scenarios"),
     show_timelines: Annotated[bool, Parameter(name="--timelines", negative="", help="Draw jitter and budget over time.")] = False,
 ) -> int:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from detnet.cli.options import Duration, Floor, FormatOption, Interval, Law, Link, Load, Out, Pods, Queue
 from detnet.cli.output import Format, show
-from detnet.control.laws import LAWS
 from detnet.lab.config import LabConfig, Purpose
 from detnet.sim import validate as validation
 from detnet.sim.config import SimConfig
@@ -17,25 +17,22 @@ from detnet.units import Rate, parse_duration_s
 
 app = App(name="sim", help="The lab's network in virtual time: hours of a link in seconds, the same reports.")
 
-FormatOption = Annotated[Format, Parameter(name="--format", help="table, csv or json.")]
 Seed = Annotated[int, Parameter(help="Of the noise: the same seed gives the same run.")]
 
 
 @app.command
 def run(
     *,
-    duration: Annotated[str, Parameter(help="Length of all three phases together: 90s, 2m, 48h, or plain seconds.")] = "90s",
-    law: Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")] = "step",
-    link: Annotated[str, Parameter(help="Rate of the link, such as 200M.")] = "200M",
-    queue: Annotated[str, Parameter(help="Length of its FIFO as a time, such as 50ms.")] = "50ms",
-    floor: Annotated[str, Parameter(help="Best-effort traffic is never held below this.")] = "10M",
-    interval: Annotated[str, Parameter(help="Time between decisions.")] = "1s",
-    pods: Annotated[int, Parameter(help="Telemetry pods that send in bulk.")] = 4,
-    load: Annotated[
-        str, Parameter(help="What they offer: constant, onoff, ramp, or a FILE with one number a line.")
-    ] = "constant",
+    duration: Duration = "90s",
+    law: Law = "step",
+    link: Link = "200M",
+    queue: Queue = "50ms",
+    floor: Floor = "10M",
+    interval: Interval = "1s",
+    pods: Pods = 4,
+    load: Load = "constant",
     seed: Seed = 1,
-    out: Annotated[Path, Parameter(help="Folder for results; each run gets one of its own in it.")] = Path("results"),
+    out: Out = Path("results"),
     form: FormatOption = Format.TABLE,
 ) -> int:
     """Run quiet, uncontrolled and controlled phases of a model of the lab, and report."""

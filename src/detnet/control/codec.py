@@ -30,6 +30,7 @@ def decoder(kind: type[T]) -> Callable[[bytes | str], T]:
 def _to_plain(value: object) -> int:
     if isinstance(value, Rate):
         return int(value)
+    # What msgspec asks of a hook that does not know a type.
     raise NotImplementedError(f"no JSON form for {type(value).__name__}")
 
 

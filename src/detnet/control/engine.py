@@ -46,7 +46,6 @@ class Engine:
         self._law, self._objective, self._guard = law, objective, Guard(guard)
         self._interval_s, self._link = interval_s, link
         self._decided_at_s: float | None = None
-        self._signal_ms: float | None = None
         self._settled_at_s, self._last_change = float("-inf"), Verdict.HOLD
         self.in_force = start
 
@@ -54,17 +53,17 @@ class Engine:
         """Take in one window; the decision if one is due, else `None`."""
         settling = self._guard.settling(reading, self._settled_at_s, after=self._last_change)
         if settling is None or not reading.trusted:
-            self._signal_ms = self._guard.smooth(self._objective.signal_ms(reading) if reading.trusted else None)
+            self._guard.smooth(self._objective.signal_ms(reading) if reading.trusted else None)
         if not self._due(reading):
             return None
         self._decided_at_s = reading.at_s
         limit, blind = self._guard.blind(reading, self.in_force, self._objective.loss_ratio)
         if blind is not None:
             return self._decision(reading, limit, blind.reason, actions=(blind,))
-        if settling is not None or self._signal_ms is None:
+        if settling is not None or self._guard.smoothed_ms is None:
             reason = settling.reason if settling else "nothing measured yet"
             return self._decision(reading, self.in_force, reason, actions=(settling,) if settling else ())
-        return self._judged(reading, self._signal_ms)
+        return self._judged(reading, self._guard.smoothed_ms)
 
     def applied(self, limit: Rate, *, at_s: float, settle_s: float) -> None:
         """The network now enforces `limit`: read back at `at_s`, on the clock of the readings, and settled `settle_s` later."""
@@ -74,7 +73,6 @@ class Engine:
         self._settled_at_s, self._last_change = at_s + settle_s, change
         if change is Verdict.CUT:
             self._guard.forget()
-            self._signal_ms = None
         self.in_force = limit
 
     def _due(self, reading: Reading) -> bool:
@@ -121,7 +119,7 @@ class Engine:
             in_force=self.in_force,
             proposed=proposed,
             limit=limit,
-            signal_ms=self._signal_ms,
+            signal_ms=self._guard.smoothed_ms,
             guard=actions,
             reading=reading,
         )

@@ -24,10 +24,9 @@ from detnet.controller.loop import Loop
 from detnet.errors import DetnetError
 from detnet.lab.load import shape_named
 from detnet.lab.processes import WorkloadError
-from detnet.lab.scene import SURVIVABLE, WINDOW_S, Scene
+from detnet.lab.scene import LOAD_TICK_S, SURVIVABLE, WINDOW_S, Scene
 from detnet.lab.workloads.telemetry import BATCH_BYTES
-from detnet.report.run import Distributions, Phase, Plan, Run, Settings, Window
-from detnet.sense.histogram import Histogram
+from detnet.report.run import Phase, Plan, Run, Settings, Window
 from detnet.units import Rate
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     Observer = Callable[[Window, Entry | None], None]
 
 BASE_SHARE = 4  # without sight, best effort gets at most a quarter of the link
-_LOAD_TICK_S = 0.1
 _START_S = 15.0
 _SHARES = {Phase.QUIET: 1 / 6, Phase.UNCONTROLLED: 1 / 3, Phase.CONTROLLED: 1 / 2}
 _SETTLE_S = {Phase.QUIET: 2.0, Phase.UNCONTROLLED: 3.0, Phase.CONTROLLED: 10.0}
@@ -69,6 +67,14 @@ def settings_of(config: LabConfig) -> Settings:
         ),
         queue=f"FIFO of {config.queue_s * 1e3:g} ms ({int(config.queue_s * config.link / 8):,} bytes) behind a token bucket",
     )
+
+
+def engine_of(config: LabConfig) -> Engine:
+    """What decides in the controlled phase; it starts from the whole link."""
+    base = Rate(max(config.floor, config.link // BASE_SHARE))
+    guard = GuardParams(floor=config.floor, ceiling=config.link, base=base)
+    law = law_named(config.law)
+    return Engine(law, ROBOT_CONTROL, guard, start=config.link, interval_s=config.interval_s, link=config.link)
 
 
 async def experiment(config: LabConfig, run: Run, journal: Journal, observe: Observer) -> None:
@@ -115,19 +121,7 @@ class _Phases:
         await self._phase(Phase.QUIET, None, None)
         await self._scene.view()
         await self._phase(Phase.UNCONTROLLED, None, None)
-        config = self._config
-        engine = Engine(
-            law_named(config.law),
-            ROBOT_CONTROL,
-            GuardParams(
-                floor=config.floor,
-                ceiling=config.link,
-                base=Rate(max(config.floor, config.link // BASE_SHARE)),
-            ),
-            start=config.link,
-            interval_s=config.interval_s,
-            link=config.link,
-        )
+        engine = engine_of(self._config)
         loop = Loop(
             engine, PodPacer(self._scene.best_effort()), self._journal, lambda: self._sensor.sent_bps, zero_s=self._zero_s
         )
@@ -160,23 +154,12 @@ class _Phases:
             reading=reading,
         )
         entry = await loop.round(reading, phase=phase) if loop else None
-        self._run.windows.append(window)
-        if entry is not None:
-            self._run.journal.append(entry)
-        self._add_up(window)
+        self._run.add(window, entry, self._sensor.last_window)
         self._observe(window, entry)
-
-    def _add_up(self, window: Window) -> None:
-        measured = self._sensor.last_window
-        if measured is None or not window.settled:
-            return
-        sums = self._run.distributions.setdefault(window.phase, Distributions())
-        sums.ipdv += Histogram(measured.ipdv_counts)
-        sums.delay += Histogram(measured.delay_counts)
 
     async def _drive(self, phase: Phase, started_s: float, length_s: float) -> None:
         """Have the load follow its shape; each phase sees it from its beginning."""
         shape = shape_named(self._config.load) if phase is not Phase.QUIET else lambda _at_s, _length_s: 0.0
         while True:
             await self._scene.offer(shape(time.monotonic() - started_s, length_s))
-            await asyncio.sleep(_LOAD_TICK_S)
+            await asyncio.sleep(LOAD_TICK_S)

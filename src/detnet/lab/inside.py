@@ -18,7 +18,7 @@ from detnet.control import codec
 from detnet.errors import DetnetError
 from detnet.lab.config import LabConfig, Purpose
 from detnet.lab.load import shape_named
-from detnet.lab.scene import Scene
+from detnet.lab.scene import LOAD_TICK_S, Scene
 
 if TYPE_CHECKING:
     from detnet.controller.journal import Entry
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 READY = b"ready\n"
 FACTS = Path("/run/detnet/lab.json")  # what `detnet lab status` shows, read through /proc/PID/root
-_LOAD_TICK_S = 0.1
 
 
 def main(config_json: str) -> int:
@@ -100,7 +99,7 @@ async def _stay(config: LabConfig) -> None:
         while True:
             await scene.offer(shape(clock.time() - started_s, config.duration_s) if shape else 0.0)
             scene.processes.check()
-            await asyncio.sleep(_LOAD_TICK_S)
+            await asyncio.sleep(LOAD_TICK_S)
 
 
 def _let_go() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from detnet.lab.config import LabConfig
 
 WINDOW_S = 1.0
+LOAD_TICK_S = 0.1  # how often the load is brought to its shape
 SSID = 5201
 SURVIVABLE = ("probe", "reflector")  # when they die, the run goes on and shows what control does without sight
 _UNBOUNDED = -1
@@ -52,7 +53,6 @@ class Scene:
         self._scanner: ScannerWindow | None = None
         self._probe: asyncio.subprocess.Process | None = None
         self._stack = AsyncExitStack()
-        self._viewing = False
 
     async def __aenter__(self) -> Self:
         config = self._config
@@ -122,9 +122,7 @@ class Scene:
 
     async def view(self) -> None:
         """Have somebody look at the dashboard from now on."""
-        if not self._viewing:
-            self._viewing = True
-            await self._start("viewer", "dashboard", "view", topology.VIEWER, topology.DASHBOARD)
+        await self._start("viewer", "dashboard", "view", topology.VIEWER, topology.DASHBOARD)
 
     def scanner_rtt_p95_ms(self) -> float | None:
         """The newest window of the safety scanner, unless it is old."""

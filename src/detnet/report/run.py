@@ -7,6 +7,7 @@ Invariants: it holds what was measured and decided, nothing that was computed fo
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -14,6 +15,9 @@ from detnet.control.objective import Objective  # noqa: TC001 - msgspec reads th
 from detnet.control.reading import Reading  # noqa: TC001 - as above
 from detnet.controller.journal import Entry  # noqa: TC001 - as above
 from detnet.sense.histogram import Histogram
+
+if TYPE_CHECKING:
+    from detnet.sense.probe_window import ProbeWindow
 
 
 class Phase(StrEnum):
@@ -83,3 +87,13 @@ class Run(Struct, kw_only=True):
     journal: list[Entry] = field(default_factory=list)
     distributions: dict[Phase, Distributions] = field(default_factory=dict)
     interrupted: bool = False
+
+    def add(self, window: Window, entry: Entry | None, measured: ProbeWindow | None) -> None:
+        """Take in one window, the decision on it, and, if it has settled, the samples behind it."""
+        self.windows.append(window)
+        if entry is not None:
+            self.journal.append(entry)
+        if measured is not None and window.settled:
+            sums = self.distributions.setdefault(window.phase, Distributions())
+            sums.ipdv += Histogram(measured.ipdv_counts)
+            sums.delay += Histogram(measured.delay_counts)

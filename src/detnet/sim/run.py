@@ -10,21 +10,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from detnet.control.engine import Engine
-from detnet.control.guard import GuardParams
-from detnet.control.laws import law_named
-from detnet.control.objective import ROBOT_CONTROL
 from detnet.lab import topology
-from detnet.lab.experiment import BASE_SHARE, settings_of
+from detnet.lab.experiment import engine_of, settings_of
 from detnet.lab.load import shape_named
-from detnet.report.run import Distributions, Phase, Run, Settings, Window
-from detnet.sense.histogram import Histogram
+from detnet.report.run import Phase, Run, Settings, Window
 from detnet.sim import sources
 from detnet.sim.devices import SimPacer, SimSensor
 from detnet.sim.loop import VirtualLoop
 from detnet.sim.machine import LAB_MACHINE
 from detnet.sim.plant import WINDOW_S, Plant
-from detnet.units import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,10 +78,7 @@ class _Phases:
         self._phase(Phase.QUIET, None)
         self._plant.offer(1.0, [topology.DASHBOARD.name])
         self._phase(Phase.UNCONTROLLED, None)
-        lab = self._config.lab
-        guard = GuardParams(floor=lab.floor, ceiling=lab.link, base=Rate(max(lab.floor, lab.link // BASE_SHARE)))
-        engine = Engine(law_named(lab.law), ROBOT_CONTROL, guard, start=lab.link, interval_s=lab.interval_s, link=lab.link)
-        loop = VirtualLoop(engine, SimPacer(self._plant), self._sensor, react_s=LAB_MACHINE.react_s)
+        loop = VirtualLoop(engine_of(self._config.lab), SimPacer(self._plant), self._sensor, react_s=LAB_MACHINE.react_s)
         loop.start()
         self._phase(Phase.CONTROLLED, loop)
 
@@ -108,12 +99,6 @@ class _Phases:
             reading=reading,
         )
         entry = loop.round(reading, phase=phase) if loop else None
-        self._run.windows.append(window)
-        if entry is not None:
-            self._run.journal.append(entry)
-        if settled and self._sensor.last is not None:
-            sums = self._run.distributions.setdefault(phase, Distributions())
-            sums.ipdv += Histogram(self._sensor.last.probe.ipdv_counts)
-            sums.delay += Histogram(self._sensor.last.probe.delay_counts)
+        self._run.add(window, entry, self._sensor.last.probe if self._sensor.last else None)
         if self._observe is not None:
             self._observe(window, entry)

@@ -52,22 +52,21 @@ class Guard:
 
     def __init__(self, params: GuardParams) -> None:
         self.params = params
-        self._smoothed_ms: float | None = None
+        self.smoothed_ms: float | None = None
         self._blind = 0
         self._over_in_band = 0
         self._rollback = Rollback(params.rollback_cuts, params.cooldown_decisions)
 
-    def smooth(self, signal_ms: float | None) -> float | None:
+    def smooth(self, signal_ms: float | None) -> None:
         """Take one window's signal into the average; `None` (nothing measured) empties it."""
-        if signal_ms is None or self._smoothed_ms is None:
-            self._smoothed_ms = signal_ms
+        if signal_ms is None or self.smoothed_ms is None:
+            self.smoothed_ms = signal_ms
         else:
-            self._smoothed_ms += self.params.ema_alpha * (signal_ms - self._smoothed_ms)
-        return self._smoothed_ms
+            self.smoothed_ms += self.params.ema_alpha * (signal_ms - self.smoothed_ms)
 
     def forget(self) -> None:
         """Begin the average anew."""
-        self._smoothed_ms = None
+        self.smoothed_ms = None
 
     def blind(self, reading: Reading, in_force: Rate, loss_allowed: float) -> tuple[Rate, GuardAction | None]:
         """The budget while nothing trustworthy is known, and the action; `None` and the budget in force where the data are fresh."""
