@@ -74,9 +74,12 @@ def test_nothing_is_left_two_seconds_after_a_kill(attempt: int, marked: Marked, 
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=10)
     deadline_s = time.monotonic() + WITHIN_S
-    while (left := marked.alive()) and time.monotonic() < deadline_s:
+    # A process on its way out loses its mark a moment before it lets go of its namespace: both within the same two seconds.
+    while (left := marked.alive()) or (held := networks(everybody()) & made):
+        if time.monotonic() > deadline_s:
+            break
         time.sleep(0.02)
     assert left == {}, f"killed after {after_s:.3f} s"
-    assert networks(everybody()) & made == set(), f"killed after {after_s:.3f} s"
+    assert held == set(), f"killed after {after_s:.3f} s"
     assert outside() == before, f"killed after {after_s:.3f} s"
     assert foreign_namespace.readlink() == foreign
