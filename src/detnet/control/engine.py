@@ -83,7 +83,7 @@ class Engine:
     def _judged(self, reading: Reading, signal_ms: float) -> Decision:
         """The way of a fresh reading."""
         objective_ms = self._objective.jitter_ms
-        hold = self._guard.deadband(signal_ms, objective_ms)
+        hold = None if self._law.smooths else self._guard.deadband(signal_ms, objective_ms)
         if hold is not None:
             return self._decision(reading, self.in_force, hold.reason, actions=(hold,))
         params = self._guard.params

@@ -23,9 +23,9 @@ Source: cake-autorate (lynxthecat), cake-autorate.sh and defaults.sh: 3 of 6 vot
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from detnet.control.decision import Proposal
 from detnet.errors import InputError
@@ -40,19 +40,20 @@ MOST_SAMPLES = 100
 class AutorateParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a user may set. Shares are parts of 1."""
 
-    votes: int = 2
-    samples: int = 3
-    cut_least: float = 0.01
-    cut_most: float = 0.25
-    least_cut: Rate = mbps(5)  # the guard's threshold
-    worst: float = 2.0  # so many times the objective earn the largest cut
-    growth: float = 0.10
-    least_raise: Rate = mbps(10)  # twice the guard's threshold, so that growth goes on while it fades to a half
-    calm: float = 1 / 3  # up to this share of the objective growth is full
-    loaded_share: float = 0.75
-    idle_share: float = 0.25
-    drift: float = 0.10
-    refractory_s: float = 2.0
+    votes: Annotated[int, Meta(description="so many samples over the objective make a cut")] = 2
+    samples: Annotated[int, Meta(description="signals that are remembered")] = 3
+    cut_least: Annotated[float, Meta(description="share of the budget that is cut at a mean signal of the objective")] = 0.01
+    cut_most: Annotated[float, Meta(description="share that is cut at the worst")] = 0.25
+    least_cut: Annotated[Rate, Meta(description="a cut is at least this")] = mbps(5)  # the guard's threshold
+    worst: Annotated[float, Meta(description="mean signal, in objectives, that earns the largest cut")] = 2.0
+    growth: Annotated[float, Meta(description="share of the budget that it grows by at most")] = 0.10
+    # twice the guard's threshold, so that growth goes on while it fades to a half
+    least_raise: Annotated[Rate, Meta(description="growth before it fades is at least this")] = mbps(10)
+    calm: Annotated[float, Meta(description="mean signal, in objectives, up to which growth is full")] = 1 / 3
+    loaded_share: Annotated[float, Meta(description="used share of the budget from which it grows")] = 0.75
+    idle_share: Annotated[float, Meta(description="used share below which it moves towards the base rate")] = 0.25
+    drift: Annotated[float, Meta(description="share of the way to the base rate in one move")] = 0.10
+    refractory_s: Annotated[float, Meta(description="time without a change after a cut")] = 2.0
 
     def __post_init__(self) -> None:
         endless = float("inf")
@@ -95,6 +96,11 @@ class Autorate:
     def follows_signal(self) -> bool:
         """Down to the floor and, under load, up to the ceiling."""
         return True
+
+    @property
+    def smooths(self) -> bool:
+        """No."""
+        return False
 
     def propose(self, now: Situation) -> Proposal:
         """Take the sample in, then vote."""

@@ -15,9 +15,9 @@ the link (5 %), and the critical flow needs room to grow before the next window 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from detnet.control.decision import Proposal
 from detnet.errors import InputError
@@ -39,8 +39,10 @@ class Room(NamedTuple):
 class Feedforward(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The link less what others use, less a margin: the larger of `link_share` of the link and `critical_share` of the critical."""
 
-    link_share: float = 0.05
-    critical_share: float = 0.10
+    link_share: Annotated[float, Meta(description="share of the link that is left free")] = 0.05
+    critical_share: Annotated[
+        float, Meta(description="share of the critical traffic that is left free instead, where that is more")
+    ] = 0.10
 
     def __post_init__(self) -> None:
         if not 0 <= self.link_share < 1:
@@ -56,6 +58,11 @@ class Feedforward(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     @property
     def follows_signal(self) -> bool:
         """No: it follows the counters."""
+        return False
+
+    @property
+    def smooths(self) -> bool:
+        """No."""
         return False
 
     def room(self, now: Situation) -> Room | None:
@@ -93,6 +100,11 @@ class Clamped:
     def follows_signal(self) -> bool:
         """As the law below it does."""
         return self._inner.follows_signal
+
+    @property
+    def smooths(self) -> bool:
+        """What the law below it says."""
+        return self._inner.smooths
 
     def propose(self, now: Situation) -> Proposal:
         """What the law wants, at most the room."""

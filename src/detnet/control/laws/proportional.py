@@ -18,9 +18,9 @@ Source: integral control in its velocity form, as in any textbook (Åström and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from detnet.control.decision import Proposal
 from detnet.errors import InputError
@@ -35,9 +35,10 @@ LARGEST_GAIN = 100.0
 class Proportional(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Budget plus `gain` times `scale` times the relative error, by at most `largest`."""
 
-    gain: float = 1.0
-    scale: Rate = mbps(30)  # at the guard's deadband, 20 % off the objective, the move still exceeds the guard's threshold
-    largest: Rate = mbps(100)
+    gain: Annotated[float, Meta(description="factor on the move: the move is gain times scale times the relative error")] = 1.0
+    # at the guard's deadband, 20 % off the objective, the move still exceeds the guard's threshold
+    scale: Annotated[Rate, Meta(description="the move for an error as large as the objective")] = mbps(30)
+    largest: Annotated[Rate, Meta(description="the most that it moves at once")] = mbps(100)
 
     def __post_init__(self) -> None:
         if not 0 < self.gain <= LARGEST_GAIN:
@@ -56,6 +57,11 @@ class Proportional(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def follows_signal(self) -> bool:
         """Down to the floor and up to the ceiling."""
         return True
+
+    @property
+    def smooths(self) -> bool:
+        """No."""
+        return False
 
     def propose(self, now: Situation) -> Proposal:
         """Move the budget by the relative error."""

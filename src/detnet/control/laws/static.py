@@ -11,9 +11,9 @@ Invariants: pure and without state.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from detnet.control.decision import Proposal
 from detnet.errors import InputError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Static(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Always `budget`; without one, what is in force."""
 
-    budget: Rate | None = None
+    budget: Annotated[Rate | None, Meta(description="the budget; none: what is in force stays")] = None
 
     def __post_init__(self) -> None:
         if self.budget is not None and self.budget <= 0:
@@ -39,6 +39,11 @@ class Static(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def follows_signal(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def smooths(self) -> bool:
         """No."""
         return False
 

@@ -11,9 +11,9 @@ Source: the classic asymmetric loop of 50 Mbit/s down and 10 Mbit/s up; additive
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from detnet.control.decision import Proposal
 from detnet.units import Rate, mbps
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Budget less `down` while the signal is over its objective, budget plus `up` otherwise."""
 
-    down: Rate = mbps(50)
-    up: Rate = mbps(10)
+    down: Annotated[Rate, Meta(description="taken from the budget while the signal is over its objective")] = mbps(50)
+    up: Annotated[Rate, Meta(description="added to it otherwise")] = mbps(10)
 
     @property
     def name(self) -> str:
@@ -37,6 +37,11 @@ class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def follows_signal(self) -> bool:
         """Down to the floor and up to the ceiling."""
         return True
+
+    @property
+    def smooths(self) -> bool:
+        """No."""
+        return False
 
     def propose(self, now: Situation) -> Proposal:
         """Move the budget by one step."""

@@ -1,0 +1,85 @@
+"""How likely each rate is to be too much: the forecasts, each with the errors it made, weighted by how well they did of late.
+
+Every forecast keeps a histogram of its errors, in classes: by the quarter of the past that the last value lies in, and by whether it
+has just fallen. (After a fall other errors are made than in the calm, and a low value cannot fall far.) The error of the next window
+is drawn from the class of now, with a little of all classes, and a prior as wide as forgetting needs. The forecasts are mixed by their
+likelihood, which is forgotten fast: who was right in the last ten windows leads.
+
+Invariants: pure; the state is fixed in size; the chance of too much grows with the rate.
+Source: Bayesian model averaging with forgetting, Raftery et al. 2010; fixed-size histograms with exponential decay.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detnet.control.laws.headroom.forecast import NAMES, SLOWER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+RATES = np.linspace(0.0, 1.0, 129)  # shares of the scale that are considered
+BINS = 256  # of an error from -1 to 1
+QUARTERS, FALLEN = 4, 0.04  # a fall below the average
+KEEP, LIKELIHOOD_KEEP = 0.997, 0.9
+OF_ALL, PRIOR, PRIOR_SPREAD, LEAST_LIKELIHOOD = 0.05, 3.0, 0.04, 0.02
+SORT_EVERY, SORT_FROM, SORT_OVER = 16, 8, 600
+
+_ERRORS = (np.arange(BINS) + 0.5) / BINS * 2 - 1
+_PRIOR = np.exp(-np.abs(_ERRORS) / PRIOR_SPREAD)
+_PRIOR *= PRIOR / _PRIOR.sum()
+_EACH = np.arange(len(NAMES))
+
+
+class Mixture:
+    """Learns from the value that came; `too_much` is the chance, for each of `RATES`, that the next value is below it."""
+
+    def __init__(self) -> None:
+        self.errors = np.zeros((2 * QUARTERS, len(NAMES), BINS))
+        self.log_weight = np.zeros(len(NAMES))
+        self.quarters = np.zeros(QUARTERS - 1)
+        self.kind = 0
+
+    @property
+    def weight(self) -> Floats:
+        """How far each forecast is followed; they sum to 1."""
+        weight: Floats = np.exp(self.log_weight)
+        weight /= weight.sum()
+        return weight
+
+    def learn(self, value: float, said: Floats) -> None:
+        """Take in what came and what each forecast had said of it."""
+        bins = np.clip(((value - said + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
+        seen = self._seen()
+        likelihood = (seen[_EACH, bins] + LEAST_LIKELIHOOD) / (seen.sum(axis=1) + LEAST_LIKELIHOOD * BINS)
+        log_weight = LIKELIHOOD_KEEP * self.log_weight + np.log(likelihood)
+        self.log_weight = log_weight - log_weight.max()
+        errors = self.errors[self.kind]
+        errors *= KEEP
+        errors[_EACH, bins] += 0.5
+        errors[_EACH, np.minimum(bins + 1, BINS - 1)] += 0.25
+        errors[_EACH, np.maximum(bins - 1, 0)] += 0.25
+
+    def too_much(self, value: float, past: Floats, said: Floats, taken: int) -> Floats:
+        """The chances for the next window, after `value`; `said` is what each forecast says of it."""
+        if taken % SORT_EVERY == 0 and len(past) >= SORT_FROM:
+            self.quarters = np.quantile(past[-SORT_OVER:], (0.25, 0.5, 0.75))
+        fallen = value < said[SLOWER] - FALLEN
+        self.kind = int(np.searchsorted(self.quarters, value)) + QUARTERS * fallen
+        cumulated = np.zeros((len(NAMES), BINS + 1))
+        np.cumsum(self._seen(), axis=1, out=cumulated[:, 1:])
+        cumulated /= cumulated[:, -1:]
+        place = np.clip((RATES - said[:, None] + 1) * (BINS / 2), 0, BINS - 1e-6)
+        below = place.astype(int)
+        low = cumulated[_EACH[:, None], below]
+        chances = low + (cumulated[_EACH[:, None], below + 1] - low) * (place - below)
+        mixed: Floats = self.weight @ chances
+        return mixed
+
+    def _seen(self) -> Floats:
+        seen: Floats = self.errors[self.kind] + OF_ALL * self.errors.sum(axis=0) + _PRIOR
+        return seen

@@ -1,0 +1,85 @@
+"""What a miss costs: the price at which the promised share of misses is spent where it buys the most.
+
+At a price per miss each window has a best rate: the one that maximises rate · (1 - chance) - price · chance. A low price takes risks, a
+high one takes none. Which price keeps the promise can be read off the past, because each window tells afterwards how much room it had:
+for a whole list of prices the misses that they would have cost are counted, and the chosen price is the one whose count meets the
+target. The target is the promise, corrected by the misses that happened beyond it or that are still to be had, so that the promise
+holds in the long run whatever the forecasts were worth.
+
+Where even the lowest price leaves promised misses unspent, what is believed of the link is too little: `lift` raises all rates a
+little; the next miss halves it, and a debt takes it away.
+
+Invariants: pure; the state is fixed in size; a miss never lowers the price's target nor raises the lift.
+Source: adaptive conformal inference, Gibbs and Candès 2021, with a price in place of a quantile; integral control of the excess.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detnet.control.laws.headroom.mixture import RATES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+PRICES = 0.05 * 2.2 ** np.arange(16)  # in windows of the whole scale
+KEEP = 0.998
+PRIOR = 50.0  # windows: how long the forecasts' own chances count beside what came of them
+GAIN, LOWEST, HIGHEST = 0.35, -2.5, 1.2  # of the target's logarithm, by the excess
+MOST_CREDIT, MOST_DEBT = 4.0, 30.0  # misses
+LIFT_FROM, LIFT_STEP, MOST_LIFT = 3.0, 0.0005, 0.2
+
+
+class Price:
+    """Keeps the account of misses against a promise, and the list of prices."""
+
+    def __init__(self, promise: float) -> None:
+        self._promise = promise
+        self.excess = 0.0  # misses beyond the promise; below 0: still to be had
+        self.lift = 0.0
+        self.missed, self.expected = np.zeros(len(PRICES)), np.zeros(len(PRICES))
+        self.windows = 0.0
+        self.rates, self.chances = np.zeros(len(PRICES)), np.zeros(len(PRICES))
+
+    def account(self, value: float, *, missed: bool, used: bool) -> None:
+        """Take in the room of a window, whether it was missed, and whether the budget was used up."""
+        self.excess = min(max(self.excess + missed - self._promise, -MOST_CREDIT), MOST_DEBT)
+        if missed:
+            self.lift /= 2
+        elif used and self.excess <= -LIFT_FROM:
+            self.lift = min(self.lift + LIFT_STEP, MOST_LIFT)
+        elif self.excess > 0:
+            self.lift = max(self.lift - LIFT_STEP, 0.0)
+        if self.chances.any() or self.rates.any():
+            self.missed = KEEP * self.missed + (self.rates > value)
+            self.expected = KEEP * self.expected + self.chances
+            self.windows = KEEP * self.windows + 1
+
+    def best(self, too_much: Floats) -> float:
+        """The rate to choose, by the chances of each of `RATES` to be too much."""
+        gains = RATES * (1 - too_much)
+        places = (gains - PRICES[:, None] * too_much).argmax(axis=1)
+        self.rates, self.chances = RATES[places], too_much[places]
+        return float(RATES[int((gains - self.price * too_much).argmax())]) * (1 + self.lift)
+
+    @property
+    def price(self) -> float:
+        """The lowest price that meets the target, between two of the list if need be."""
+        expected = (self.expected + 1e-3) / (self.windows + 1)
+        counted = (self.missed + PRIOR * expected) / (self.windows + PRIOR)
+        ratio = np.minimum.accumulate(np.maximum(counted, 1e-6))
+        target = self._promise * math.exp(min(max(-GAIN * self.excess, LOWEST), HIGHEST))
+        (enough,) = np.nonzero(ratio <= target)
+        if not len(enough) or not self.windows:
+            return float(PRICES[-1])
+        i = int(enough[0])
+        if i == 0:
+            return float(PRICES[0])
+        above, below = math.log(ratio[i - 1]), math.log(ratio[i])
+        way = (above - math.log(target)) / max(above - below, 1e-9)
+        return float(PRICES[i - 1] * (PRICES[i] / PRICES[i - 1]) ** min(way, 1.0))
