@@ -15,14 +15,15 @@ def test_the_version_is_that_of_the_package() -> None:
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["--help"], ["lab", "replay", "why", "scenarios", "doctor", "--version"]),
+        (["--help"], ["lab", "replay", "why", "scenarios", "doctor", "laws", "--version"]),
         ([], ["lab", "replay", "doctor"]),
         (["lab", "--help"], ["run", "up", "status", "exec", "down"]),
         (["lab", "run", "--help"], ["--duration", "--law", "--link", "--queue", "--floor", "--pods", "--load", "--out"]),
         (["why", "--help"], ["--at", "--journal", "--format"]),
         (["sim", "--help"], ["run", "validate"]),
         (["scenarios", "--help"], ["list", "run", "validate", "new"]),
-        (["replay", "--help"], ["FILE", "--law", "--raw", "--start", "--format"]),
+        (["laws", "--help"], ["--format", "step:down=50M,up=10M"]),
+        (["replay", "--help"], ["FILE", "--law", "feedforward+LAW", "detnet laws", "--raw", "--start", "--format"]),
     ],
 )
 def test_help_names_what_there_is(arguments: list[str], shown: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -153,7 +153,7 @@ def test_a_lab_that_does_not_run_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_run_that_is_ended_early_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(SimPacer, "enforce", mock.Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr(SimPacer, "apply", mock.AsyncMock(side_effect=KeyboardInterrupt))
     assert command.run(duration="12s", out=tmp_path) == 130
     summary = msgspec.json.decode((tmp_path / "latest" / "summary.json").read_bytes(), type=Summary)
     assert summary.interrupted

@@ -12,8 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from detnet.act import Outcome, Result
-from detnet.datapath import shaping
-from detnet.datapath.netlink import NetlinkError
+from detnet.datapath import netlink, shaping
 from detnet.errors import DetnetError
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class PodPacer:
                 return _Attempt(name, before, changed=False)
             await shaping.set_rate(tap.links, tap.interface, rate, queue_s=QUEUE_S)
             after = await shaping.read_rate(tap.links, tap.interface)
-        except (LookupError, OSError, NetlinkError, DetnetError) as error:
+        except (LookupError, OSError, netlink.refusal(), DetnetError) as error:
             return _Attempt(name, None, changed=False, failure=f"{error}")
         held = after is not None and abs(after - rate) <= TOLERANCE_BPS
         return _Attempt(name, after, changed=True, failure="" if held else f"{rate} was asked for, {after} is in force")

@@ -25,6 +25,9 @@ app.command("detnet.cli.doctor:doctor")
 app.command("detnet.cli.sim:app", name="sim")
 app.command("detnet.cli.why:why")
 app.command("detnet.cli.scenarios:app", name="scenarios")
+app.command("detnet.cli.bench:app", name="bench")
+app.command("detnet.cli.laws:laws")
+app.command("detnet.cli.compare:compare")
 
 
 def main() -> None:

@@ -11,7 +11,12 @@ from detnet.cli.output import Format
 from detnet.control.laws import LAWS
 
 FormatOption = Annotated[Format, Parameter(name="--format", help="table, csv or json.")]
-Law = Annotated[str, Parameter(help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW.")]
+Law = Annotated[
+    str,
+    Parameter(
+        help=f"Control law: {', '.join(LAWS)}; or feedforward+LAW. With parameters: step:down=50M,up=10M (see detnet laws)."
+    ),
+]
 Duration = Annotated[str, Parameter(help="Length of all three phases together: 90s, 2m, 48h, or plain seconds.")]
 Link = Annotated[str, Parameter(help="Rate of each node's uplink, such as 200M.")]
 Queue = Annotated[str, Parameter(help="Length of the uplink's FIFO as a time, such as 50ms.")]

@@ -30,16 +30,24 @@ class Loop:
     Args:
         engine: decides.
         actuator: enforces.
-        journal: remembers.
+        journal: remembers; None: only what `round` gives back is left.
         sent_bps: what each best-effort pod of the link sent in the last window; its keys are the pods.
-        zero_s: the instant of the monotonic clock from which the journal counts.
+        zero_s: the instant of the clock from which the journal counts.
+        clock: seconds, on the clock of the readings, when a limit is in force; another one where time is virtual.
     """
 
     def __init__(
-        self, engine: Engine, actuator: Actuator, journal: Journal, sent_bps: Callable[[], Mapping[str, float]], *, zero_s: float
+        self,
+        engine: Engine,
+        actuator: Actuator,
+        journal: Journal | None,
+        sent_bps: Callable[[], Mapping[str, float]],
+        *,
+        zero_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._engine, self._actuator, self._journal = engine, actuator, journal
-        self._sent_bps, self._zero_s = sent_bps, zero_s
+        self._sent_bps, self._zero_s, self._clock = sent_bps, zero_s, clock
         self._limits: dict[str, Rate] = {}
 
     async def start(self) -> Outcome:
@@ -53,9 +61,10 @@ class Loop:
             return None
         outcome = await self._enforce(decision.limit)
         if outcome.holds:
-            self._engine.applied(decision.limit, at_s=time.monotonic(), settle_s=self._actuator.settle_s)
+            self._engine.applied(decision.limit, at_s=self._clock(), settle_s=self._actuator.settle_s)
         entry = Entry(time_s=round(reading.at_s - self._zero_s, 3), phase=phase, decision=decision, outcome=outcome)
-        self._journal.record(entry)
+        if self._journal is not None:
+            self._journal.record(entry)
         return entry
 
     async def _enforce(self, budget: Rate) -> Outcome:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from detnet.control import codec
-from detnet.datapath import sandbox, timestamps
+from detnet.datapath import netlink, sandbox, timestamps
 from detnet.errors import MissingFeatureError
 
 if TYPE_CHECKING:
@@ -223,11 +223,9 @@ _CHECKS = (
 
 
 async def _try(check: _Check, links: Any) -> Feature:
-    from detnet.datapath.netlink import NetlinkError  # noqa: PLC0415 - loads pyroute2, which only the cell needs
-
     try:
         found = await check.run(links)
-    except (OSError, NetlinkError) as error:
+    except (OSError, netlink.refusal()) as error:
         found = _Found(str(error.args[-1]) if error.args else str(error), State.NO)
     remedy = check.remedy if found.state is State.NO else ""
     return Feature(
@@ -236,8 +234,6 @@ async def _try(check: _Check, links: Any) -> Feature:
 
 
 async def _try_all() -> list[Feature]:
-    from detnet.datapath import netlink  # noqa: PLC0415 - as above
-
     async with netlink.connect() as links:
         return [await _try(check, links) for check in _CHECKS]
 

@@ -27,6 +27,7 @@ class Purpose(StrEnum):
 
     RUN = "run"  # one experiment, then gone
     UP = "up"  # stays until it is taken down
+    CONDITIONS = "conditions"  # one experiment; its conditions come in by standard input, its record goes out by standard output
 
 
 class LabConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""One run: quiet, best effort without control, the same load under control.
+"""One run: quiet, best effort without control, the same load under control; or conditions, under control from end to end.
 
 Invariants: every figure comes from packets of this run; the three phases differ in nothing but load and control; what was measured
 is on disk window by window, so that a run that is ended early keeps its past.
@@ -22,17 +22,19 @@ from detnet.control.laws import law_named
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.controller.loop import Loop
 from detnet.errors import DetnetError
+from detnet.lab.driving import follow_conditions, follow_shape
 from detnet.lab.load import shape_named
 from detnet.lab.processes import WorkloadError
-from detnet.lab.scene import LOAD_TICK_S, SURVIVABLE, WINDOW_S, Scene
+from detnet.lab.scene import SURVIVABLE, WINDOW_S, Scene
 from detnet.lab.workloads.telemetry import BATCH_BYTES
 from detnet.report.run import Phase, Plan, Run, Settings, Window
 from detnet.units import Rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from detnet.controller.journal import Entry, Journal
+    from detnet.lab.conditions import Conditions
     from detnet.lab.config import LabConfig
     from detnet.sense.stamp import StampSensor
 
@@ -46,10 +48,6 @@ _SETTLE_S = {Phase.QUIET: 2.0, Phase.UNCONTROLLED: 3.0, Phase.CONTROLLED: 10.0}
 
 def settings_of(config: LabConfig) -> Settings:
     """What the run will be made of, as far as it is known before it starts."""
-    plan = {}
-    for phase, share in _SHARES.items():
-        seconds = round(config.duration_s * share, 3)
-        plan[phase] = Plan(seconds=seconds, settle_s=round(min(_SETTLE_S[phase], seconds / 3), 3))
     return Settings(
         engine="netns",
         sensor=config.sensor,
@@ -59,7 +57,7 @@ def settings_of(config: LabConfig) -> Settings:
         link_mbps=config.link.mbps,
         interval_s=config.interval_s,
         objective=ROBOT_CONTROL,
-        plan=plan,
+        plan={phase: _plan(phase, config.duration_s * share) for phase, share in _SHARES.items()},
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         load=(
             f"{config.load}; {config.pods} telemetry pods posting batches of {BATCH_BYTES // 1024} KiB over TCP:80, "
@@ -67,6 +65,23 @@ def settings_of(config: LabConfig) -> Settings:
         ),
         queue=f"FIFO of {config.queue_s * 1e3:g} ms ({int(config.queue_s * config.link / 8):,} bytes) behind a token bucket",
     )
+
+
+def settings_under(config: LabConfig, conditions: Conditions) -> Settings:
+    """What a run under conditions will be made of: one phase, under control from its first second."""
+    return msgspec.structs.replace(
+        settings_of(config),
+        plan={Phase.CONTROLLED: _plan(Phase.CONTROLLED, conditions.seconds)},
+        load=(
+            f"{conditions.title}; {len(conditions.link_bps)} steps of {conditions.step_s:g} s, for the link, others over UDP "
+            f"and {config.pods} telemetry pods posting batches of {BATCH_BYTES // 1024} KiB over TCP:80"
+        ),
+        queue=f"FIFO of {config.queue_s * 1e3:g} ms at the link's rate of the step, behind a token bucket",
+    )
+
+
+def _plan(phase: Phase, seconds: float) -> Plan:
+    return Plan(seconds=round(seconds, 3), settle_s=round(min(_SETTLE_S[phase], seconds / 3), 3))
 
 
 def engine_of(config: LabConfig) -> Engine:
@@ -77,8 +92,10 @@ def engine_of(config: LabConfig) -> Engine:
     return Engine(law, ROBOT_CONTROL, guard, start=config.link, interval_s=config.interval_s, link=config.link)
 
 
-async def experiment(config: LabConfig, run: Run, journal: Journal, observe: Observer) -> None:
-    """Run all three phases into `run`. Ended early, it says so in `run.interrupted` and passes the cancellation on.
+async def experiment(
+    config: LabConfig, run: Run, journal: Journal, observe: Observer, conditions: Conditions | None = None
+) -> None:
+    """Run all three phases, or conditions, into `run`. Ended early, it says so in `run.interrupted` and passes the cancellation on.
 
     Raises:
         MissingFeatureError: the kernel lacks a part of the lab.
@@ -86,13 +103,14 @@ async def experiment(config: LabConfig, run: Run, journal: Journal, observe: Obs
         DetnetError: the first limits could not be enforced.
     """
     try:
-        async with Scene(config) as scene:
+        async with Scene(config, cross=conditions is not None) as scene:
             sensor = await scene.sensor()
             await _first_window(sensor)
             if not scene.probe_has_realtime():
                 note = "The probe had no real-time priority (only root gets it): its spacing scatters more, its delays do not."
                 run.settings = msgspec.structs.replace(run.settings, notes=(*run.settings.notes, note))
-            await _Phases(config, run, scene, sensor, journal, observe).all()
+            phases = _Phases(config, run, scene, sensor, journal, observe)
+            await (phases.all() if conditions is None else phases.controlled(follow_conditions(scene, conditions)))
     except asyncio.CancelledError:
         run.interrupted = True
         raise
@@ -118,9 +136,14 @@ class _Phases:
         self._zero_s = time.monotonic()
 
     async def all(self) -> None:
-        await self._phase(Phase.QUIET, None, None)
+        """The three phases of a run without conditions."""
+        await self._phase(Phase.QUIET, follow_shape(self._scene, lambda _at_s, _length_s: 0.0, 0.0))
         await self._scene.view()
-        await self._phase(Phase.UNCONTROLLED, None, None)
+        await self._phase(Phase.UNCONTROLLED, self._load(Phase.UNCONTROLLED))
+        await self.controlled(self._load(Phase.CONTROLLED))
+
+    async def controlled(self, load: Coroutine[None, None, None]) -> None:
+        """The controlled phase, while that load runs."""
         engine = engine_of(self._config)
         loop = Loop(
             engine, PodPacer(self._scene.best_effort()), self._journal, lambda: self._sensor.sent_bps, zero_s=self._zero_s
@@ -128,19 +151,27 @@ class _Phases:
         outcome = await loop.start()
         if not outcome.holds:
             raise DetnetError(f"the first limits could not be enforced: {outcome.reason}")
-        await self._phase(Phase.CONTROLLED, loop, engine)
+        await self._phase(Phase.CONTROLLED, load, loop, engine)
 
-    async def _phase(self, phase: Phase, loop: Loop | None, engine: Engine | None) -> None:
+    def _load(self, phase: Phase) -> Coroutine[None, None, None]:
+        """The load in its shape; each phase sees it from its beginning."""
+        return follow_shape(self._scene, shape_named(self._config.load), self._run.settings.plan[phase].seconds)
+
+    async def _phase(
+        self, phase: Phase, load: Coroutine[None, None, None], loop: Loop | None = None, engine: Engine | None = None
+    ) -> None:
         plan = self._run.settings.plan[phase]
         started_s = time.monotonic()
-        load = asyncio.create_task(self._drive(phase, started_s, plan.seconds))
+        driving = asyncio.create_task(load)
         try:
             while time.monotonic() < started_s + plan.seconds - WINDOW_S / 2:
                 await self._window(phase, started_s + plan.settle_s, loop, engine)
+                if driving.done():
+                    driving.result()  # it may have failed; conditions may also have met their last step
         finally:
-            load.cancel()
+            driving.cancel()
             with suppress(asyncio.CancelledError):
-                await load
+                await driving
 
     async def _window(self, phase: Phase, settled_from_s: float, loop: Loop | None, engine: Engine | None) -> None:
         reading = await self._sensor.read()
@@ -156,10 +187,3 @@ class _Phases:
         entry = await loop.round(reading, phase=phase) if loop else None
         self._run.add(window, entry, self._sensor.last_window)
         self._observe(window, entry)
-
-    async def _drive(self, phase: Phase, started_s: float, length_s: float) -> None:
-        """Have the load follow its shape; each phase sees it from its beginning."""
-        shape = shape_named(self._config.load) if phase is not Phase.QUIET else lambda _at_s, _length_s: 0.0
-        while True:
-            await self._scene.offer(shape(time.monotonic() - started_s, length_s))
-            await asyncio.sleep(LOAD_TICK_S)

@@ -23,10 +23,13 @@ from detnet.control import codec
 from detnet.datapath import netns, sandbox
 from detnet.errors import DetnetError, InputError
 from detnet.lab import init, inside
-from detnet.lab.config import LabConfig
+from detnet.lab.config import LabConfig, Purpose
+from detnet.report.run import Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from detnet.lab.conditions import Conditions
 
 
 class NotUpError(DetnetError):
@@ -56,6 +59,38 @@ def run(config: LabConfig) -> int:
     finally:
         os.close(writing)
     return code if code >= 0 else 128 - code
+
+
+def run_conditions(config: LabConfig, conditions: Conditions) -> Run:
+    """Run one phase under control and under conditions, in a lab that lives as long as this call; blocks until it has ended.
+
+    The purpose, length and load of `config` are those of the conditions. Its `out` gets the folder that every run leaves, with the
+    conditions beside the figures; the record that comes back has all windows and decisions, but not the pooled distributions, which
+    only reports use. Nothing is printed. Called from the main thread, which owns signals.
+
+    Raises:
+        InputError: a lab cannot do this to a probe, or the conditions last too short or too long.
+        NotUpError: the lab did not come up, or ended before its time; with what it said and its exit code.
+        KeyboardInterrupt: it was interrupted; its folder holds what was measured.
+    """
+    conditions.check_playable()
+    config = msgspec.structs.replace(config, purpose=Purpose.CONDITIONS, duration_s=conditions.seconds, load="")
+    _refuse_twins(config.name)
+    reading, writing = os.pipe()  # the lifeline, as above
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*_command(config), str(reading)], pass_fds=[reading], stdin=pipe, stdout=pipe, stderr=pipe)
+    os.close(reading)
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        out, said = process.communicate(codec.encode(conditions))
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        os.close(writing)
+    if process.returncode == 130:
+        raise KeyboardInterrupt
+    if process.returncode:
+        raise NotUpError(_error_in(said.decode(errors="replace").strip()), process.returncode)
+    return codec.decoder(Run)(out)
 
 
 def start(config: LabConfig) -> Lab:
@@ -152,6 +187,12 @@ def _config_of(pid: int) -> LabConfig | None:
 def _refuse_twins(name: str) -> None:
     if any(lab.config.name == name for lab in _labs()):
         raise InputError("--name", name, "a name that no running lab has; `detnet lab status` lists them")
+
+
+def _error_in(said: str) -> str:
+    """The error that a run ended with, after all that it said before."""
+    _, found, error = f"\n{said}".rpartition("\ndetnet: ")
+    return error if found else said.rpartition("\n")[2]
 
 
 def _command(config: LabConfig) -> list[str]:

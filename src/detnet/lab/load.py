@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 from pathlib import Path
 
 ON_OFF_S = 5.0
-MAX_TRACE_LINES = 1_000_000
+MAX_TRACE_LINES, MAX_TRACE_BYTES = 1_000_000, 32_000_000
 SHAPES = ("constant", "onoff", "ramp")
 
 
@@ -51,13 +51,19 @@ def read_trace(path: Path, field: str = "load") -> list[float]:
     Raises:
         InputError: the file cannot be read, is empty, or has a line that is not a number of 0 or more.
     """
+    what = f"{', '.join(SHAPES)}, or a readable trace file"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(field, str(path), f"{', '.join(SHAPES)}, or a readable trace file ({why})") from error
-    if len(lines) > MAX_TRACE_LINES:
-        raise InputError(field, str(path), f"a trace of at most {MAX_TRACE_LINES:,} lines")
+        with path.open("rb") as file:
+            raw = file.read(MAX_TRACE_BYTES + 1)  # of a device without end, too
+    except OSError as error:
+        raise InputError(field, str(path), f"{what} ({error.strerror})") from error
+    if len(raw) > MAX_TRACE_BYTES or raw.count(b"\n") > MAX_TRACE_LINES:
+        raise InputError(field, str(path), f"a trace of at most {MAX_TRACE_LINES:,} lines and {MAX_TRACE_BYTES:,} bytes")
+    try:
+        lines = raw.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{field} {path} line {line}", str(path), f"{what} (not a text file)") from error
     values = [_number(line, f"{field} {path} line {i}") for i, line in enumerate(lines, start=1) if line.strip()]
     largest = max(values, default=0.0)
     if largest == 0:

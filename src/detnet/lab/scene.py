@@ -1,18 +1,23 @@
 """A lab with its traffic: the network, the critical flows, the best-effort pods at rest, the probe.
 
-Invariants: made once, inside the cell. Critical traffic runs from the start; best-effort traffic only as far as `offer` says.
+Invariants: made once, inside the cell. Critical traffic runs from the start; best-effort traffic only as far as `offer` says; the
+traffic of others exists only where it was asked for, and runs only as far as `meet` says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from detnet.act.pacing import QUEUE_S
+from detnet.control.reading import Quality
+from detnet.datapath import shaping
 from detnet.datapath.links import Links, Tap
 from detnet.lab import network, topology
 from detnet.lab.processes import Processes
@@ -24,10 +29,11 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from detnet.lab.conditions import Step
     from detnet.lab.config import LabConfig
+    from detnet.units import Rate
 
 WINDOW_S = 1.0
-LOAD_TICK_S = 0.1  # how often the load is brought to its shape
 SSID = 5201
 SURVIVABLE = ("probe", "reflector")  # when they die, the run goes on and shows what control does without sight
 _UNBOUNDED = -1
@@ -43,33 +49,42 @@ class ScannerWindow(msgspec.Struct):
 
 
 class Scene:
-    """Builds the network and starts the traffic when entered; ends the traffic when left."""
+    """Builds the network and starts the traffic when entered; ends the traffic when left. `cross`: with the pods of others."""
 
-    def __init__(self, config: LabConfig) -> None:
+    def __init__(self, config: LabConfig, *, cross: bool = False) -> None:
         self._config = config
+        self._pods = topology.pods(config.pods, cross=cross)
+        self._with_cross = cross
         self.processes = Processes()
         self._telemetry: list[asyncio.subprocess.Process] = []
         self._offered: int | None = None
         self._scanner: ScannerWindow | None = None
         self._probe: asyncio.subprocess.Process | None = None
+        self._reflector: asyncio.subprocess.Process | None = None
+        self._cross: asyncio.subprocess.Process | None = None
+        self._held: dict[str, Links] = {}
+        self._met: Step | None = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         config = self._config
-        await network.build(topology.pods(config.pods), link=config.link, queue_s=config.queue_s)
+        await network.build(self._pods, link=config.link, queue_s=config.queue_s)
         await self._stack.enter_async_context(self.processes)
-        await asyncio.gather(
+        self._reflector, *_ = await asyncio.gather(
+            self.processes.start("reflector", "detnet.agent.reflector", ["--netns", topology.ARM.name, "--ssid", str(SSID)]),
             self._start("robot-arm", "robot", "receive", topology.ARM),
             self._start("safety-plc", "scanner", "answer", topology.PLC),
             self._start("collector", "telemetry", "collect", topology.COLLECTOR),
             self._start("dashboard", "dashboard", "serve", topology.DASHBOARD),
-            self.processes.start("reflector", "detnet.agent.reflector", ["--netns", topology.ARM.name, "--ssid", str(SSID)]),
         )
         _, scanner, *self._telemetry = await asyncio.gather(
             self._start("robot-control", "robot", "send", topology.ROBOT, topology.ARM),
             self._start("safety-scanner", "scanner", "scan", topology.SCANNER, topology.PLC),
             *(self._start(pod.name, "telemetry", "post", pod, topology.COLLECTOR) for pod in topology.telemetry(config.pods)),
         )
+        if self._with_cross:
+            await self._start("cross-sink", "cross", "sink", topology.SINK)
+            self._cross = await self._start("cross", "cross", "send", topology.CROSS, topology.SINK)
         follow = asyncio.create_task(self._follow(scanner))
         self._stack.callback(follow.cancel)
         return self
@@ -117,8 +132,27 @@ class Scene:
             return
         self._offered = rate
         for process in self._telemetry:
-            if process.stdin is not None and process.returncode is None:
-                process.stdin.write(b"%d\n" % rate)
+            _tell(process, rate)
+
+    async def meet(self, step: Step) -> None:
+        """Bring the link, the traffic of others, best effort and the probe to the conditions of a step.
+
+        A stopped reflector answers nothing, and is there again at once when it goes on; what came meanwhile is as good as lost, since
+        the probe has closed those windows.
+
+        Raises:
+            NetlinkError: the kernel refuses the link's rate.
+        """
+        met, self._met = self._met, step
+        if met is None or step.link != met.link:
+            await self._hold(topology.node_name(_HOT_NODE), network.UPLINK, step.link, self._config.queue_s)
+        if self._cross is not None and (met is None or step.other != met.other):
+            if step.other:
+                await self._hold(topology.CROSS.name, network.POD_INTERFACE, step.other, QUEUE_S)
+            _tell(self._cross, step.other)
+        await self.offer(step.payload_bps / self._config.link)
+        if self._reflector is not None and self._reflector.returncode is None and (met is None or step.probe != met.probe):
+            self._reflector.send_signal(signal.SIGSTOP if step.probe is Quality.DEAD else signal.SIGCONT)
 
     async def view(self) -> None:
         """Have somebody look at the dashboard from now on."""
@@ -130,8 +164,13 @@ class Scene:
         return window.rtt_p95_ms if window and time.monotonic() - window.at_s < 2 * WINDOW_S else None
 
     def _paced(self) -> list[topology.Pod]:
-        pods = topology.pods(self._config.pods)
-        return [pod for pod in pods if pod.node == _HOT_NODE and pod.traffic is topology.Traffic.BEST_EFFORT]
+        return [pod for pod in self._pods if pod.node == _HOT_NODE and pod.traffic is topology.Traffic.BEST_EFFORT]
+
+    async def _hold(self, namespace: str, interface: str, rate: Rate, queue_s: float) -> None:
+        """Hold what leaves an interface to a rate."""
+        if namespace not in self._held:
+            self._held[namespace] = self._links(namespace)
+        await shaping.set_rate(self._held[namespace], interface, rate, queue_s=queue_s)
 
     def _links(self, namespace: str) -> Links:
         links = Links(namespace)
@@ -148,3 +187,9 @@ class Scene:
         decode = msgspec.json.Decoder(ScannerWindow).decode
         while scanner.stdout is not None and (line := await scanner.stdout.readline()):
             self._scanner = decode(line)
+
+
+def _tell(process: asyncio.subprocess.Process, rate_bps: float) -> None:
+    """Have a sender send at that rate."""
+    if process.stdin is not None and process.returncode is None:
+        process.stdin.write(b"%d\n" % rate_bps)

@@ -4,6 +4,9 @@
     node2 ──uplink──┼── fabric (a bridge)   node2: critical receivers, and the reflector
     node3 ──uplink──┘                       node3: best-effort receivers
 
+Where a run has conditions (`detnet.lab.conditions`), node1 also has a sender that is neither critical nor ours to pace, with its sink
+on node3.
+
 Each uplink is a bottleneck: a rate and a finite FIFO. "The link" is node1's uplink, outwards. Pods of a node sit behind a bridge and
 reach other nodes by routes, as with Flannel's host-gw.
 
@@ -25,6 +28,7 @@ class Traffic(StrEnum):
 
     CRITICAL = "critical"
     BEST_EFFORT = "best-effort"
+    OTHER = "other"  # not ours: neither protected nor paced
 
 
 class Pod(NamedTuple):
@@ -48,6 +52,8 @@ ARM = Pod("robot-arm", 2, "198.18.2.10", Traffic.CRITICAL)
 PLC = Pod("safety-plc", 2, "198.18.2.11", Traffic.CRITICAL)
 COLLECTOR = Pod("collector", 3, "198.18.3.10", Traffic.BEST_EFFORT)
 VIEWER = Pod("viewer", 3, "198.18.3.11", Traffic.BEST_EFFORT)
+CROSS = Pod("cross", 1, "198.18.1.13", Traffic.OTHER)
+SINK = Pod("cross-sink", 3, "198.18.3.12", Traffic.OTHER)
 _FIXED = (ROBOT, SCANNER, DASHBOARD, ARM, PLC, COLLECTOR, VIEWER)
 _FIRST_TELEMETRY = 20
 
@@ -57,9 +63,9 @@ def telemetry(count: int) -> list[Pod]:
     return [Pod(f"telemetry-{i + 1}", 1, f"198.18.1.{_FIRST_TELEMETRY + i}", Traffic.BEST_EFFORT) for i in range(count)]
 
 
-def pods(telemetry_pods: int) -> list[Pod]:
-    """All pods of a lab."""
-    return [*_FIXED, *telemetry(telemetry_pods)]
+def pods(telemetry_pods: int, *, cross: bool = False) -> list[Pod]:
+    """All pods of a lab; `cross`: with those of the traffic of others."""
+    return [*_FIXED, *((CROSS, SINK) if cross else ()), *telemetry(telemetry_pods)]
 
 
 def node_name(node: int) -> str:

@@ -2,7 +2,9 @@
 
 A file is known by its content, whatever its name: a JSON object is an answer of Prometheus or the output of iperf3, anything else CSV.
 
-Invariants: a recording that cannot be read in full is refused with the place that is wrong; nothing is skipped, nothing is made up.
+Invariants: a recording that cannot be read in full is refused with the place that is wrong; nothing is skipped, nothing is made up: a
+gap between two lines of a CSV is a long window. One that is too long is refused before it is parsed; no file costs more than about
+1 GB of memory.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+from codecs import BOM_UTF8
+from itertools import count
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,13 +21,16 @@ import msgspec
 from detnet.control.reading import Quality, Reading
 from detnet.errors import InputError
 from detnet.sense.recording_iperf3 import read_iperf3
-from detnet.sense.recording_prometheus import read_prometheus
+from detnet.sense.recording_prometheus import MOST_WINDOWS, read_prometheus
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 TIME_COLUMNS = ("time_s", "timestamp_sec")
 JITTER_COLUMNS = ("jitter_ms", "jitter_p95_ms")
+MOST_BYTES, MOST_JSON_BYTES = 200_000_000, 50_000_000  # JSON is taken apart in one piece, and is far larger then
+LONGEST_LINE = 100_000
 DELAY_COLUMN, QUALITY_COLUMN = "delay_p95_ms", "quality"
 
 
@@ -36,13 +43,24 @@ def load_recording(path: Path, field: str = "FILE") -> list[Reading]:
     Raises:
         InputError: the file cannot be read, is none of these, or has a place that does not fit or is not in rising order of time.
     """
+    what = "a readable CSV file, or JSON of Prometheus or iperf3"
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(field, str(path), f"a readable CSV file, or JSON of Prometheus or iperf3 ({error})") from error
-    if text.lstrip().startswith("{"):
-        return _read_json(text, f"{field} {path}")
-    return _read_csv(text, path, field)
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)  # of a device without end, too
+    except OSError as error:
+        raise InputError(field, str(path), f"{what} ({error})") from error
+    is_json = raw[:LONGEST_LINE].removeprefix(BOM_UTF8).lstrip().startswith(b"{")
+    most = MOST_JSON_BYTES if is_json else MOST_BYTES
+    if len(raw) > most:
+        raise InputError(field, str(path), f"a recording of at most {most:,} bytes")
+    if max(raw.count(b"\n"), raw.count(b"\r")) > MOST_WINDOWS:
+        raise InputError(field, str(path), f"a recording of at most {MOST_WINDOWS:,} lines")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{field} {path} line {line}", str(path), f"{what} ({error.reason})") from error
+    return _read_json(text, f"{field} {path}") if is_json else _read_csv(raw, path, field)
 
 
 def _read_json(text: str, where: str) -> list[Reading]:
@@ -58,40 +76,51 @@ def _read_json(text: str, where: str) -> list[Reading]:
     raise InputError(where, ", ".join(keys), what)
 
 
-def _read_csv(text: str, path: Path, field: str) -> list[Reading]:
-    try:
-        table = csv.DictReader(io.StringIO(text, newline=""))
-        columns = tuple(table.fieldnames or ())
-        rows = [(table.line_num, row) for row in table]
-    except csv.Error as error:
-        raise InputError(field, str(path), f"a readable CSV file ({error})") from error
-    time_column = _column(columns, TIME_COLUMNS, field, path)
-    jitter_column = _column(columns, JITTER_COLUMNS, field, path)
+def _read_csv(raw: bytes, path: Path, field: str) -> list[Reading]:
     readings: list[Reading] = []
-    for line, row in rows:
-        if None in row.values():  # a line that ends early is not a window without data
-            raise InputError(
-                f"{field} {path} line {line}", ",".join(filter(None, row.values())), "as many columns as the head has"
-            )
-        at_s = _number(row[time_column], f"{field} {path} line {line}, {time_column}")
-        if readings and at_s <= readings[-1].at_s:
-            raise InputError(f"{field} {path} line {line}, {time_column}", row[time_column], "a later time than the line before")
-        text = row[jitter_column]
-        jitter_ms = _number(text, f"{field} {path} line {line}, {jitter_column}") if text.strip() else None
-        delay = row.get(DELAY_COLUMN) or ""
-        delay_ms = _number(delay, f"{field} {path} line {line}, {DELAY_COLUMN}") if delay.strip() else None
-        quality = _quality(row.get(QUALITY_COLUMN), jitter_ms, f"{field} {path} line {line}, {QUALITY_COLUMN}")
-        readings.append(
-            Reading(
-                at_s=at_s,
-                window_s=at_s - readings[-1].at_s if readings else 1.0,
-                quality=quality,
-                quality_reason="recorded" if jitter_ms is not None else "nothing recorded",
-                jitter_p95_ms=jitter_ms,
-                delay_p95_ms=delay_ms,
-            )
-        )
+    table = csv.DictReader(_lines(raw, f"{field} {path}"))
+    try:
+        columns = tuple(table.fieldnames or ())
+        named = (_column(columns, TIME_COLUMNS, field, path), _column(columns, JITTER_COLUMNS, field, path))
+        for row in table:
+            where = f"{field} {path} line {table.line_num}"
+            readings.append(_reading(row, named, where, readings[-1].at_s if readings else None))
+    except csv.Error as error:
+        raise InputError(f"{field} {path} line {table.line_num}", str(path), f"a readable CSV file ({error})") from error
     return readings
+
+
+def _lines(raw: bytes, where: str) -> Iterator[str]:
+    """One line after the other, so that neither a long file nor a long line is ever there in parts by the million."""
+    file = io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", newline="")
+    for number in count(1):
+        line = file.readline(LONGEST_LINE + 1)
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{where} line {number}", line[:40], f"a line of at most {LONGEST_LINE:,} characters")
+        if not line:
+            return
+        yield line
+
+
+def _reading(row: dict[str, str], named: tuple[str, str], where: str, last_s: float | None) -> Reading:
+    """The reading of one line, after one that ended at `last_s`."""
+    time_column, jitter_column = named
+    if None in row.values():  # a line that ends early is not a window without data
+        raise InputError(where, ",".join(filter(None, row.values())), "as many columns as the head has")
+    at_s = _number(row[time_column], f"{where}, {time_column}")
+    if last_s is not None and at_s <= last_s:
+        raise InputError(f"{where}, {time_column}", row[time_column], "a later time than the line before")
+    text = row[jitter_column]
+    jitter_ms = _number(text, f"{where}, {jitter_column}") if text.strip() else None
+    delay = row.get(DELAY_COLUMN) or ""
+    return Reading(
+        at_s=at_s,
+        window_s=1.0 if last_s is None else at_s - last_s,
+        quality=_quality(row.get(QUALITY_COLUMN), jitter_ms, f"{where}, {QUALITY_COLUMN}"),
+        quality_reason="recorded" if jitter_ms is not None else "nothing recorded",
+        jitter_p95_ms=jitter_ms,
+        delay_p95_ms=_number(delay, f"{where}, {DELAY_COLUMN}") if delay.strip() else None,
+    )
 
 
 def _quality(text: str | None, jitter_ms: float | None, where: str) -> Quality:

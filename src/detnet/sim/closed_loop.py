@@ -33,6 +33,10 @@ class Link(NamedTuple):
     bucket: float
     room: float
 
+    def later(self, work: float, drain: float, seconds: float) -> float:
+        """The work after a while; more than the room is left only of what had come when there was more room."""
+        return min(max(0.0, work - drain * seconds), max(self.room, work - self.rate * seconds))
+
 
 class Sent(NamedTuple):
     """What left the sources in a stretch: bursts, and trains of frames that a token bucket let out one by one."""
@@ -67,7 +71,7 @@ def run(sources: Sequence[Source], link: Link, sent: Sent, *, work: float, other
     while events and events[0][0] < to_s:
         now_s, i = events[0]
         source = sources[i]
-        work = min(max(0.0, work - drain * (now_s - last_s)), link.room)
+        work = link.later(work, drain, now_s - last_s)
         last_s = now_s
         sent.add(starts[i], source.queued, i, source.deficit, paced=source.rate > 0)
         source.begun()
@@ -92,7 +96,7 @@ def run(sources: Sequence[Source], link: Link, sent: Sent, *, work: float, other
             sent.add(starts[i], emitted, i, source.deficit, paced=True)
             source.begun()
             source.cut_short(starts[i], to_s, emitted)
-    return min(max(0.0, work - drain * (to_s - last_s)), link.room)
+    return link.later(work, drain, to_s - last_s)
 
 
 def expand(sent: Sent, sources: Sequence[Source]) -> tuple[Floats, Floats]:

@@ -1,9 +1,7 @@
 """The sensor and the actuator of the plant: the protocols of `detnet.sense` and `detnet.act`, on the virtual clock.
 
-Each has a form for callers that wait (`read`, `apply`) and one for those that do not (`measure`, `enforce`); nothing here ever
-waits, so that hours pass in seconds.
-
-Invariants: quality is judged by the rules of the real sensor; what is in force is what a kernel would read back: whole bytes.
+Invariants: nothing here ever waits, so that hours pass in seconds; quality is judged by the rules of the real sensor; what is in
+force is what a kernel would read back: whole bytes.
 """
 
 from __future__ import annotations
@@ -36,10 +34,6 @@ class SimSensor:
 
     async def read(self) -> Reading:
         """The next window's reading."""
-        return self.measure()
-
-    def measure(self) -> Reading:
-        """The next window's reading."""
         self.last = measured = self._plant.window()
         self.sent_bps = measured.sent_bps
         reading = reading_of(measured.probe, measured.link)
@@ -57,10 +51,6 @@ class SimPacer:
         self._in_force: dict[str, int] = {}
 
     async def apply(self, allocation: Mapping[str, Rate]) -> Outcome:
-        """Have each named pod's limit so from the next window on."""
-        return self.enforce(allocation)
-
-    def enforce(self, allocation: Mapping[str, Rate]) -> Outcome:
         """Have each named pod's limit so from the next window on."""
         wanted = {name: rate // 8 * 8 for name, rate in allocation.items()}
         changed = sum(self._in_force.get(name) != rate for name, rate in wanted.items())

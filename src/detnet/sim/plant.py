@@ -83,9 +83,10 @@ class Plant:
 
     Args:
         link: its rate, or its rate at a time in seconds; a window keeps the rate of its beginning.
-        queue_s: length of its FIFO as a time, at the rate of the beginning.
+        queue_s: length of its FIFO as a time, at that rate; a queue that gets shorter keeps what is in it.
         sources: the best-effort pods.
         cross: traffic that nobody paces.
+        answers: whether the probe's reflector answers in the window that begins at a time in seconds.
         seed: of the machine's noise.
         machine: what the machine adds to an ideal link.
     """
@@ -97,11 +98,12 @@ class Plant:
         queue_s: float,
         sources: Sequence[Source] = (),
         cross: Sequence[CrossTraffic] = (),
+        answers: Callable[[float], bool] = lambda _now_s: True,
         seed: int = 0,
         machine: Machine = LAB_MACHINE,
     ) -> None:
         self._rate_at = link if callable(link) else lambda _now_s: link
-        self._limit_bytes = queue_bytes(self._rate_at(0.0), queue_s)
+        self._queue_s, self._answers = queue_s, answers
         self._sources, self._cross, self._machine = list(sources), list(cross), machine
         self._random = np.random.default_rng(seed)
         self._phase_s = float(self._random.uniform(0.05, 0.45)) * PERIOD_S
@@ -132,8 +134,14 @@ class Plant:
                 source.offer(each, self.now_s)
 
     def limit(self, limits: Mapping[str, Rate]) -> None:
-        """Have these pods held to these rates, from a moment after the beginning of the next window on; the others to none."""
-        self._pending = dict(limits)
+        """Have these pods held to these rates, from a moment after the beginning of the next window on; the others to none.
+
+        Before the first window nothing is under way that a limit could come too late for: it holds from the beginning.
+        """
+        if self._windows:
+            self._pending = dict(limits)
+        else:
+            self._hold(limits)
 
     def window(self) -> Measured:
         """Compute the next window."""
@@ -141,7 +149,7 @@ class Plant:
         self._windows += 1
         rate = self._rate_at(from_s)
         bucket = float(burst_bytes(rate))
-        link = closed_loop.Link(rate / 8, bucket, self._limit_bytes + bucket)
+        link = closed_loop.Link(rate / 8, bucket, queue_bytes(rate, self._queue_s) + bucket)
         cross = [traffic.frames(from_s, to_s) for traffic in self._cross]
         bulk, sizes, sent = self._bulk(link, sum(map(len, cross)) * FRAME_BYTES / WINDOW_S, from_s, to_s)
         traffic, late_s = self._merged(bulk, sizes, np.concatenate([*cross, np.empty(0)]), from_s, to_s)
@@ -152,6 +160,8 @@ class Plant:
         bulk_frames = float(sizes.sum()) / FRAME_BYTES + sum(map(len, cross))
         probes, scans = np.flatnonzero(traffic.kind == PROBE), np.flatnonzero(traffic.kind == SCAN)
         stamps = self._stamps(traffic.at_s[probes], _waits_s(traffic, passed, link, probes), late_s, bulk_frames)
+        if not self._answers(from_s):
+            stamps = stamps._replace(delay_ns=np.full(PROBES, LOST_NS))
         probe = figures(stamps, self._before, at_s=to_s, window_s=WINDOW_S, period_s=PERIOD_S)
         self._before = int(stamps.t1_ns[-1]), int(stamps.delay_ns[-1])
         return Measured(
@@ -162,6 +172,10 @@ class Plant:
             stamps=stamps,
         )
 
+    def _hold(self, limits: Mapping[str, Rate]) -> None:
+        for source in self._sources:
+            source.limit(limits.get(source.name))
+
     def _bulk(self, link: closed_loop.Link, other: float, from_s: float, to_s: float) -> tuple[Floats, Floats, list[float]]:
         """Let the sources send; the times and sizes of what they sent, and how much each of them sent."""
         times, sizes, totals = [np.empty(0)], [np.empty(0)], [0.0] * len(self._sources)
@@ -171,8 +185,7 @@ class Plant:
             stretches = [(from_s, change_s), (change_s, to_s)]
         for i, (begin_s, end_s) in enumerate(stretches):
             if i == len(stretches) - 1 and self._pending is not None:
-                for source in self._sources:
-                    source.limit(self._pending.get(source.name))
+                self._hold(self._pending)
                 self._pending = None
             sent = closed_loop.Sent.nothing()
             other_flow = other + CRITICAL_BYTES_PER_S

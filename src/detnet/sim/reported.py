@@ -17,8 +17,6 @@ from detnet.report.run import Run
 from detnet.sim.run import simulate, simulation_settings
 
 if TYPE_CHECKING:
-    from detnet.controller.journal import Entry
-    from detnet.report.run import Window
     from detnet.sim.config import SimConfig
 
 
@@ -30,13 +28,8 @@ def reported_run(config: SimConfig) -> int:
     console = Console(stderr=config.lab.form != "table")
     code = 0
     with Journal(folder / "journal.ndjson") as journal:
-
-        def observe(_window: Window, entry: Entry | None) -> None:
-            if entry is not None:
-                journal.record(entry)
-
         try:
-            simulate(config, run, observe)
+            simulate(config, run, journal)
         except KeyboardInterrupt:
             console.file.write("Interrupted; the report covers what was simulated.\n")
             code = 130
