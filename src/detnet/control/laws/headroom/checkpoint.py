@@ -33,7 +33,7 @@ MOST_BYTES = 500_000
 _STATE = {
     "capacity": ("mean", "variance", "log_weight"),
     "forecasts": ("past", "next", "averages", "weights", "covariance", "regressors", "week", "period", "taken", "since_s"),
-    "mixture": ("errors", "log_weight", "quarters", "kind"),
+    "mixture": ("errors", "log_weight", "quarters", "kind", "learned"),
     "price": ("excess", "lift", "missed", "expected", "windows", "rates", "chances"),
 }
 _LIMITS = {
@@ -41,6 +41,7 @@ _LIMITS = {
     "forecasts.taken": 2**53,
     "forecasts.since_s": 2**53,
     "mixture.kind": 2 * QUARTERS - 1,
+    "mixture.learned": 2**53,
     "price.lift": MOST_LIFT,
 }
 _UNSEEN = "forecasts.week"  # where no number is a value too: nothing seen yet

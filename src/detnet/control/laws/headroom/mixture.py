@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detnet.control.laws.headroom.forecast import NAMES, SLOWER
+from detnet.control.laws.headroom.forecast import ANY, NAMES, SLOWER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,11 +27,14 @@ BINS = 256  # of an error from -1 to 1
 QUARTERS, FALLEN = 4, 0.04  # a fall below the average
 KEEP, LIKELIHOOD_KEEP = 0.997, 0.9
 OF_ALL, PRIOR, PRIOR_SPREAD, LEAST_LIKELIHOOD = 0.05, 3.0, 0.04, 0.02
+UNHEARD, ENOUGH = -50.0, 200  # what was seen so far is no distribution before so many windows
 SORT_EVERY, SORT_FROM, SORT_OVER = 16, 8, 600
 
 _ERRORS = (np.arange(BINS) + 0.5) / BINS * 2 - 1
 _PRIOR = np.exp(-np.abs(_ERRORS) / PRIOR_SPREAD)
 _PRIOR *= PRIOR / _PRIOR.sum()
+_PRIORS = np.tile(_PRIOR, (len(NAMES), 1))
+_PRIORS[ANY] = PRIOR / BINS  # who expects anything has no error around which others are likely
 _EACH = np.arange(len(NAMES))
 
 
@@ -41,8 +44,10 @@ class Mixture:
     def __init__(self) -> None:
         self.errors = np.zeros((2 * QUARTERS, len(NAMES), BINS))
         self.log_weight = np.zeros(len(NAMES))
+        self.log_weight[ANY] = UNHEARD
         self.quarters = np.zeros(QUARTERS - 1)
         self.kind = 0
+        self.learned = 0
 
     @property
     def weight(self) -> Floats:
@@ -57,6 +62,9 @@ class Mixture:
         seen = self._seen()
         likelihood = (seen[_EACH, bins] + LEAST_LIKELIHOOD) / (seen.sum(axis=1) + LEAST_LIKELIHOOD * BINS)
         log_weight = LIKELIHOOD_KEEP * self.log_weight + np.log(likelihood)
+        self.learned += 1
+        if self.learned < ENOUGH:
+            log_weight[ANY] = UNHEARD
         self.log_weight = log_weight - log_weight.max()
         errors = self.errors[self.kind]
         errors *= KEEP
@@ -81,5 +89,5 @@ class Mixture:
         return mixed
 
     def _seen(self) -> Floats:
-        seen: Floats = self.errors[self.kind] + OF_ALL * self.errors.sum(axis=0) + _PRIOR
+        seen: Floats = self.errors[self.kind] + OF_ALL * self.errors.sum(axis=0) + _PRIORS
         return seen

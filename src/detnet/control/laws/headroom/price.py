@@ -70,12 +70,12 @@ class Price:
     @property
     def price(self) -> float:
         """The lowest price that meets the target, between two of the list if need be."""
-        expected = (self.expected + 1e-3) / (self.windows + 1)
+        expected = (self.expected + self.chances) / (self.windows + 1)
         counted = (self.missed + PRIOR * expected) / (self.windows + PRIOR)
         ratio = np.minimum.accumulate(np.maximum(counted, 1e-6))
         target = self._promise * math.exp(min(max(-GAIN * self.excess, LOWEST), HIGHEST))
         (enough,) = np.nonzero(ratio <= target)
-        if not len(enough) or not self.windows:
+        if not len(enough):
             return float(PRICES[-1])
         i = int(enough[0])
         if i == 0:
