@@ -1,10 +1,12 @@
-"""A scenario played to a law, and each decision judged by rules of its own.
+"""A scenario's jitter played to a law, and each decision judged by rules of its own.
 
 | judgement | when                                                                                           |
 |-----------|------------------------------------------------------------------------------------------------|
-| right     | down over the objective; up within it; held within it or its deadband, at the floor, or blind; down when blind |
+| right     | down over the objective; up within it; held within it or its deadband, at the floor, or blind; down when blind; |
+|           | held where best effort sends less than the floor anyway, so that no cut could help             |
 | late      | the wrong way by this window alone, the right way by the smoothed signal: the price of smoothing |
-| wrong     | up when blind, outside the bounds, or the wrong way by any measure                             |
+| cautious  | down although within the objective by any measure: room is given away, and nobody is harmed    |
+| wrong     | up when blind, outside the bounds, or up or held over the objective by any measure             |
 
 Holding where there was room to rise is not judged: that is a matter of the law, and shows in the mean limit.
 
@@ -19,10 +21,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from detnet.control.decision import (
-    Decision,
-    Verdict,
-)
+from detnet.control.decision import Decision, Verdict
 from detnet.control.engine import Engine
 from detnet.control.laws import law_named
 from detnet.scenarios.signal import readings
@@ -39,6 +38,7 @@ class Judgement(StrEnum):
 
     RIGHT = "right"
     LATE = "late"
+    CAUTIOUS = "cautious"
     WRONG = "wrong"
 
 
@@ -63,6 +63,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     mean_limit_mbps: float
     least_limit_mbps: float
     late: int
+    cautious: int
     wrong: int
 
 
@@ -87,12 +88,14 @@ def judge(decision: Decision, objective: Objective, guard: GuardParams) -> Judge
     signal_ms = objective.signal_ms(decision.reading) if decision.reading.trusted else None
     if signal_ms is None:
         return Judgement.WRONG if verdict is Verdict.RAISE else Judgement.RIGHT
-    if verdict is Verdict.HOLD and decision.in_force - guard.floor < guard.threshold:
+    if verdict is Verdict.HOLD and (decision.in_force - guard.floor < guard.threshold or _rests(decision, guard)):
         return Judgement.RIGHT
     if _fits(verdict, signal_ms, objective, guard):
         return Judgement.RIGHT
     smoothed = decision.signal_ms is not None and _fits(verdict, decision.signal_ms, objective, guard)
-    return Judgement.LATE if smoothed else Judgement.WRONG
+    if smoothed:
+        return Judgement.LATE
+    return Judgement.CAUTIOUS if verdict is Verdict.CUT else Judgement.WRONG
 
 
 def figures(rounds: list[Round], objective: Objective) -> Figures:
@@ -122,8 +125,14 @@ def figures(rounds: list[Round], objective: Objective) -> Figures:
         mean_limit_mbps=sum(limits) / len(limits),
         least_limit_mbps=min(limits),
         late=sum(one.judgement is Judgement.LATE for one in rounds),
+        cautious=sum(one.judgement is Judgement.CAUTIOUS for one in rounds),
         wrong=sum(one.judgement is Judgement.WRONG for one in rounds),
     )
+
+
+def _rests(decision: Decision, guard: GuardParams) -> bool:
+    seen = decision.reading.link
+    return seen is not None and seen.best_effort_bps < guard.floor
 
 
 def _over(decision: Decision, objective: Objective) -> bool:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 FIRST_WINDOWS = 10
 UNSURE = 0.25  # spread of the knee's logarithm
 USED = 0.9  # of the budget: best effort would have sent more
+NEAR = 0.9  # of the budget: a window with so much room was nearly kept
 PINCHED = 0.97  # of the budget is not carried although the link is full: the rest found no room
 MOST_PINCH = 3.0
 FULL_UNSEEN = 0.7  # of the budget is taken for carried where a full link is not counted
@@ -121,7 +122,12 @@ class Headroom:
         elif self.misses_in_a_row != 1:  # the second may be due to the queue that the first one left
             room = min(room, now.in_force / scale - JUST_BELOW)
         room = min(max(room, 0.0), HIGHEST)
-        self.price.account(room, missed=missed and now.in_force > now.floor, used=seen.sent_bps > USED * now.in_force)
+        self.price.account(
+            room,
+            missed=missed and now.in_force > now.floor,
+            used=seen.sent_bps > USED * now.in_force,
+            near=room * scale > NEAR * now.in_force,
+        )
         if self.forecasts.taken:
             self.mixture.learn(room, self.forecasts.next)
         self.forecasts.take(room, now.reading.at_s, now.reading.window_s)

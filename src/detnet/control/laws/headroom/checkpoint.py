@@ -85,8 +85,8 @@ def restore(saved: bytes) -> Headroom:
         if not np.isfinite(array).all() and not (name == _UNSEEN and not np.isinf(array).any()):
             raise InputError(f"checkpoint {name}", "not finite", "numbers")
         most = _LIMITS.get(name)
-        if most is not None and not 0 <= float(array) <= most:
-            raise InputError(f"checkpoint {name}", float(array), f"a number of 0 to {most}")
+        if most is not None and not abs(float(array)) <= most:
+            raise InputError(f"checkpoint {name}", float(array), f"a number of at most {most}")
         part, _, attribute = name.partition(".")
         setattr(getattr(law, part), attribute, _as(fresh[name], array))
     return law

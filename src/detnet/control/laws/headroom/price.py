@@ -6,10 +6,10 @@ for a whole list of prices the misses that they would have cost are counted, and
 target. The target is the promise, corrected by the misses that happened beyond it or that are still to be had, so that the promise
 holds in the long run whatever the forecasts were worth.
 
-Where even the lowest price leaves promised misses unspent, what is believed of the link is too little: `lift` raises all rates a
-little; the next miss halves it, and a debt takes it away.
+Both rest on what is believed of the link, which may be a little off. `lift` makes up for it: where even the lowest price leaves promised
+misses unspent, it raises all rates a little; where there is a debt, it lowers them with each miss that was nearly none.
 
-Invariants: pure; the state is fixed in size; a miss never lowers the price's target nor raises the lift.
+Invariants: pure; the state is fixed in size; a miss neither lowers the price nor raises the lift.
 Source: adaptive conformal inference, Gibbs and Candès 2021, with a price in place of a quantile; integral control of the excess.
 """
 
@@ -31,6 +31,7 @@ PRICES = 0.05 * 2.2 ** np.arange(16)  # in windows of the whole scale
 KEEP = 0.998
 PRIOR = 50.0  # windows: how long the forecasts' own chances count beside what came of them
 GAIN, LOWEST, HIGHEST = 0.35, -2.5, 1.2  # of the target's logarithm, by the excess
+NEAR_MISS = 0.01
 MOST_CREDIT, MOST_DEBT = 4.0, 30.0  # misses
 LIFT_FROM, LIFT_STEP, MOST_LIFT = 3.0, 0.0005, 0.2
 
@@ -46,13 +47,15 @@ class Price:
         self.windows = 0.0
         self.rates, self.chances = np.zeros(len(PRICES)), np.zeros(len(PRICES))
 
-    def account(self, value: float, *, missed: bool, used: bool) -> None:
-        """Take in the room of a window, whether it was missed, and whether the budget was used up."""
+    def account(self, value: float, *, missed: bool, used: bool, near: bool = False) -> None:
+        """Take in the room of a window, whether it was missed (nearly kept, if `near`), and whether the budget was used up."""
         self.excess = min(max(self.excess + missed - self._promise, -MOST_CREDIT), MOST_DEBT)
         if missed:
-            self.lift /= 2
+            self.lift = max(min(self.lift, self.lift / 2) - (NEAR_MISS if near and self.excess > 0 else 0.0), -MOST_LIFT)
         elif used and self.excess <= -LIFT_FROM:
             self.lift = min(self.lift + LIFT_STEP, MOST_LIFT)
+        elif self.lift < 0:  # so that in the long run as many misses lower it as were promised
+            self.lift = min(self.lift + NEAR_MISS * self._promise, 0.0)
         elif self.excess > 0:
             self.lift = max(self.lift - LIFT_STEP, 0.0)
         if self.chances.any() or self.rates.any():
