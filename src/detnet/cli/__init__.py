@@ -28,6 +28,7 @@ app.command("detnet.cli.scenarios:app", name="scenarios")
 app.command("detnet.cli.bench:app", name="bench")
 app.command("detnet.cli.laws:laws")
 app.command("detnet.cli.compare:compare")
+app.command("detnet.cli.soak:soak")
 
 
 def main() -> None:

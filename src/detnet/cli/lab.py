@@ -1,9 +1,11 @@
-"""`detnet lab`: a three-node network on this machine, and experiments in it."""
+"""`detnet lab`: a network of nodes on this machine, and experiments in it."""
 
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +16,24 @@ from detnet.cli.output import Format, show
 from detnet.errors import InputError
 from detnet.lab import labs
 from detnet.lab.config import LabConfig, Purpose
+from detnet.lab.kube import clusters
+from detnet.lab.kube.config import KubeConfig
 from detnet.units import Rate, parse_duration_s
 
-app = App(name="lab", help="A three-node network in namespaces: no root needed, and the kernel cleans up.")
+app = App(
+    name="lab",
+    help="A three-node network in namespaces: no root needed, and the kernel cleans up. As root, also a real Kubernetes.",
+)
 
 Name = Annotated[str, Parameter(help="Name of the lab.")]
+_NETNS_ONLY, _KUBE_ONLY = "only with --engine netns", "only with --engine kube"
+
+
+class Engine(StrEnum):
+    """What a lab that stays is made of."""
+
+    NETNS = "netns"
+    KUBE = "kube"
 
 
 @app.command
@@ -57,18 +72,32 @@ def run(
 
 
 @app.command
-def up(*, link: Link = "200M", queue: Queue = "50ms", pods: Pods = 4, load: Load = "", name: Name = "lab") -> None:
-    """Bring up a lab that stays: network, critical traffic, and best-effort pods that rest unless --load is given."""
-    lab = labs.start(
-        LabConfig(
-            name=name,
-            purpose=Purpose.UP,
-            link=Rate.parse(link, "--link"),
-            queue_s=parse_duration_s(queue, "--queue"),
-            pods=pods,
-            load=_load(load),
-        )
+def up(
+    *,
+    engine: Annotated[
+        Engine, Parameter(help="netns: plain processes. kube: a real Kubernetes with Flannel; needs root.")
+    ] = Engine.NETNS,
+    link: Link = "200M",
+    queue: Queue = "50ms",
+    pods: Annotated[int | None, Parameter(help="Telemetry pods that send in bulk; 4 unless given. Only with netns.")] = None,
+    load: Load = "",
+    nodes: Annotated[int | None, Parameter(help="Nodes, 1 to 9; 3 unless given. Only with kube.")] = None,
+    name: Name = "lab",
+) -> None:
+    """Bring up a lab that stays. netns: network, critical traffic, best-effort pods that rest unless --load is given. kube: no workload."""
+    rate, queue_s = Rate.parse(link, "--link"), parse_duration_s(queue, "--queue")
+    if engine is Engine.KUBE:
+        _refuse("--pods", pods, _NETNS_ONLY)
+        _refuse("--load", load or None, _NETNS_ONLY)
+        _up_kube(KubeConfig(name=name, link=rate, queue_s=queue_s, nodes=3 if nodes is None else nodes))
+        return
+    _refuse("--nodes", nodes, _KUBE_ONLY)
+    if any(cluster.config.name == name for cluster in clusters.known()):
+        raise InputError("--name", name, "a name that no lab has; `detnet lab status` lists them")
+    config = LabConfig(
+        name=name, purpose=Purpose.UP, link=rate, queue_s=queue_s, pods=4 if pods is None else pods, load=_load(load)
     )
+    lab = labs.start(config)
     print(f"Lab {name} is up (process {lab.pid}). Look around: detnet lab exec --name {name} robot-control -- ip addr")
     print(f"End it: detnet lab down --name {name}")
 
@@ -76,12 +105,14 @@ def up(*, link: Link = "200M", queue: Queue = "50ms", pods: Pods = 4, load: Load
 @app.command
 def status(*, form: FormatOption = Format.TABLE) -> None:
     """List the labs that run."""
-    columns = ("name", "pid", "engine", "purpose", "link_bps", "queue_s", "pods", "load")
-    rows = [
-        (c.name, lab.pid, "netns", c.purpose.value, int(c.link), c.queue_s, c.pods, c.load or "none")
-        for lab in labs.running()
-        for c in (lab.config,)
-    ]
+    columns = ("name", "pid", "engine", "purpose", "link_bps", "queue_s", "pods", "load", "nodes", "kubeconfig")
+    rows: list[tuple[object, ...]] = []
+    for lab in labs.running():
+        c = lab.config
+        rows.append((c.name, lab.pid, "netns", c.purpose.value, int(c.link), c.queue_s, c.pods, c.load or "none", 3, None))
+    for cluster in clusters.known():
+        k, purpose = cluster.config, "up" if cluster.pid else "remains"
+        rows.append((k.name, cluster.pid, "kube", purpose, int(k.link), k.queue_s, None, None, k.nodes, str(k.kubeconfig)))
     if form is Format.TABLE and not rows:
         print("No lab is running. Start one: detnet lab up")
         return
@@ -93,14 +124,38 @@ def execute(pod: str, /, *command: Annotated[str, Parameter(allow_leading_hyphen
     """Run a command in a pod or node of a lab: detnet lab exec node1 -- tc -s qdisc."""
     if not command:
         raise InputError("COMMAND", "", "a command after the pod, such as: ip addr")
+    if _is_kube(name):
+        clusters.execute(name, pod, command)
     labs.execute(name, pod, command)
 
 
 @app.command
 def down(*, name: Name = "lab") -> None:
     """End a lab and everything in it; touches nothing else."""
+    if _is_kube(name):
+        clusters.end(name)
+        print(f"Cluster {name} is gone: its processes, mounts, networks, control groups and its folder.")
+        return
     lab = labs.end(name)
     print(f"Lab {name} (process {lab.pid}) is gone, with everything in it.")
+
+
+def _up_kube(config: KubeConfig) -> None:
+    if any(lab.config.name == config.name for lab in labs.running()):
+        raise InputError("--name", config.name, "a name that no lab has; `detnet lab status` lists them")
+    cluster = clusters.start(config, lambda line: print(f"kube: {line}", file=sys.stderr, flush=True))
+    print(f"Cluster {config.name} is up (process {cluster.pid}). Use it: export KUBECONFIG={cluster.config.kubeconfig}")
+    print(f"Look around: detnet lab exec --name {config.name} node1 -- tc -s qdisc show dev uplink")
+    print(f"End it: detnet lab down --name {config.name}")
+
+
+def _is_kube(name: str) -> bool:
+    return any(cluster.config.name == name for cluster in clusters.known())
+
+
+def _refuse(option: str, value: object, allowed: str) -> None:
+    if value is not None:
+        raise InputError(option, str(value), allowed)
 
 
 def _load(text: str) -> str:

@@ -10,12 +10,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from detnet.report.canvas import COLOURS, INK, beside, gapped, log_axis, plot
-from detnet.report.page import figure, page
+from detnet.report.page import figure, page, table
 from detnet.report.run import Phase
-from detnet.scenarios.report import verdict_of
+from detnet.report.tables import Table
+from detnet.scenarios import plots_closed, report_closed
+from detnet.scenarios.report import summed_up
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from matplotlib.axes import Axes
 
@@ -25,31 +27,47 @@ if TYPE_CHECKING:
 _LINE = COLOURS[Phase.CONTROLLED]
 
 
-def html(all_played: Sequence[Played], objective: Objective) -> str:
-    """Tell all of them, one after the other."""
-    return page("detnet scenarios", _body(all_played, objective))
+def html(all_played: Sequence[Played], sections: Iterable[str]) -> str:
+    """Put the sections of all of them into one page."""
+    return page("detnet scenarios", _body(all_played, sections))
 
 
-def _body(all_played: Sequence[Played], objective: Objective) -> Iterator[str]:
+def section(played: Played, objective: Objective) -> str:
+    """Tell one of them."""
+    return "\n".join(_section(played, objective))
+
+
+def _body(all_played: Sequence[Played], sections: Iterable[str]) -> Iterator[str]:
     wrong = sum(played.figures.wrong for played in all_played)
     points = sum(played.figures.points for played in all_played)
     result = "No decision was wrong" if not wrong else f"{wrong} decisions were wrong"
-    yield f'<header class="{"missed" if wrong else "met"}"><p class="kicker">detnet scenarios · open loop</p>'
+    loops = [name for name, closed in (("open loop", False), ("closed loop", True)) if closed in _loops(all_played)]
+    yield f'<header class="{"missed" if wrong else "met"}"><p class="kicker">detnet scenarios · {" and ".join(loops)}</p>'
     yield f"<h1>{result}</h1>"
     yield f'<p class="lead">{len(all_played)} scenarios, {points:,} decisions, law {escape(all_played[0].law)}.</p></header>'
-    for i, played in enumerate(all_played):
-        yield f"<section><h2>{escape(played.scenario.title)}</h2><p>{escape(played.scenario.story.strip())}</p>"
-        yield f"<p>{escape(verdict_of(played.figures))}</p>"
-        yield figure(
-            plot(
-                f"j{i}",
-                f"p95 jitter against its objective of {objective.jitter_ms:g} ms",
-                "As the scenario says, on a logarithmic axis. Gaps: no data.",
-                partial(_jitter, played=played, objective=objective),
-            )
-        )
-        yield figure(plot(f"b{i}", "Budget of best effort", "After each decision.", partial(_budget, played=played)))
-        yield "</section>"
+    yield from sections
+
+
+def _loops(all_played: Sequence[Played]) -> set[bool]:
+    return {played.closed is not None for played in all_played}
+
+
+def _section(played: Played, objective: Objective) -> Iterator[str]:
+    yield f"<section><h2>{escape(played.title)}</h2><p>{escape(played.scenario.story.strip())}</p>"
+    yield f"<p>{escape(summed_up(played))}</p>"
+    if played.closed is None:
+        title = f"p95 jitter against its objective of {objective.jitter_ms:g} ms"
+        said = "As the scenario says, on a logarithmic axis. Gaps: no data."
+        yield figure(plot(f"j-{played.name}", title, said, partial(_jitter, played=played, objective=objective)))
+        yield figure(plot(f"b-{played.name}", "Budget of best effort", "After each decision.", partial(_budget, played=played)))
+    else:
+        yield table(Table(report_closed.HEAD, [report_closed.cells(*one) for one in played.closed.outcomes.items()]))
+        title = f"Signal against its objective of {objective.jitter_ms:g} ms"
+        said = "The worse of p95 jitter and p95 delay on its scale, as it was, seen or not."
+        yield figure(plot(f"j-{played.name}", title, said, partial(plots_closed.signal, closed=played.closed)))
+        title, said = "Budget of best effort, and what an oracle would have sent", "The least of each moment."
+        yield figure(plot(f"b-{played.name}", title, said, partial(plots_closed.budget, closed=played.closed)))
+    yield "</section>"
 
 
 def _jitter(axes: Axes, played: Played, objective: Objective) -> None:

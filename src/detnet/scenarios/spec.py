@@ -1,7 +1,8 @@
 """A scenario file: how it is written, read and checked.
 
-A scenario is open loop: it says what the sensor measures, window by window, and shows what the controller decides. What it decides
-does not change what is measured next.
+With `jitter` it can be played open loop: it says what the sensor measures, window by window, and shows what the controller decides;
+what it decides does not change what is measured next. With `load` (see `load.py`) the loop is closed: the jitter follows from the load
+and from what was decided.
 
     schema: detnet/scenario/1
     name: jitter-spike
@@ -13,15 +14,15 @@ does not change what is measured next.
       - {for: 5m, from: 3ms}
       - {for: 15m, from: 0.5ms}
 
-Invariants: a scenario that was loaded is valid; an error names the file, the place in it, the value and what is allowed; a hostile
-file costs bounded time and memory.
+Invariants: a scenario that was loaded is valid; an error names the file, the line, the place in it, the value and what is allowed; a
+hostile file costs bounded time and memory.
 """
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,17 +31,19 @@ from msgspec import Struct
 
 from detnet.control.reading import Quality
 from detnet.errors import InputError
+from detnet.scenarios import yaml_lines
+from detnet.scenarios.load import Load, OtherLink, beside, check_load, check_name
 from detnet.units import parse_duration_s
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
-    from pathlib import Path
 
 SCHEMA = "detnet/scenario/1"
 MAX_BYTES = 1_000_000
+INTERVAL = "5s"
+MAX_SEED = 2**32 - 1
 MAX_POINTS = 200_000  # more than a day and a half at one a second
 LIBRARY = files("detnet.scenarios") / "library"
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 class Shape(StrEnum):
@@ -63,14 +66,19 @@ class Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename
 
 
 class Scenario(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One scenario, as written. `noise` is the spread of a log-normal factor on every jitter: 0.05 is about 5 %."""
+    """One scenario, as written: a `jitter`, a `load`, or both. `interval` and `noise` belong to the jitter.
+
+    `noise` is the spread of a log-normal factor on every jitter: 0.05 is about 5 %.
+    """
 
     schema: str
     name: str
     title: str
     story: str
-    jitter: list[Part]
-    interval: str = "5s"
+    jitter: list[Part] = []
+    load: Load | None = None
+    other_links: list[OtherLink] = []
+    interval: str = INTERVAL
     noise: float = 0.0
     seed: int = 1
 
@@ -106,7 +114,8 @@ def load(path: Path | Traversable) -> Scenario:
     if len(raw) > MAX_BYTES:
         raise InputError("FILE", where, f"a scenario of at most {MAX_BYTES:,} bytes, not {len(raw):,}")
     try:
-        scenario = msgspec.convert(yaml.safe_load(raw), Scenario)
+        document = yaml_lines.read(raw)
+        scenario = beside(msgspec.convert(document.value, Scenario), Path(where).parent)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f" line {mark.line + 1}" if mark else ""
@@ -114,9 +123,13 @@ def load(path: Path | Traversable) -> Scenario:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(where, type(error).__name__, "YAML in UTF-8") from error
     except msgspec.ValidationError as error:
-        reason, _, place = str(error).partition(" - at `$")
-        raise InputError(f"{where} {place.rstrip('`').lstrip('.') or 'top'}", reason, "what docs/scenarios.md lists") from error
-    check(scenario, where)
+        reason, place = yaml_lines.place_of(error)
+        raise InputError(document.named(where, place), reason, "what docs/scenarios.md lists") from error
+    try:
+        check(scenario, where)
+    except InputError as error:
+        place = error.field.removeprefix(where).lstrip()
+        raise InputError(document.named(where, place), error.value, error.allowed) from error
     return scenario
 
 
@@ -128,12 +141,17 @@ def check(scenario: Scenario, where: str) -> None:
     """
     if scenario.schema != SCHEMA:
         raise InputError(f"{where} schema", scenario.schema, SCHEMA)
-    if not _NAME.fullmatch(scenario.name) or len(scenario.name) > 60:
-        raise InputError(f"{where} name", scenario.name, "lower-case letters and digits, with single dashes between, at most 60")
+    check_name(scenario.name, f"{where} name")
     if not 0 <= scenario.noise <= 1:
         raise InputError(f"{where} noise", scenario.noise, "a number from 0 to 1")
-    if not scenario.jitter:
-        raise InputError(f"{where} jitter", "nothing", "at least one part")
+    if not 0 <= scenario.seed <= MAX_SEED:
+        raise InputError(f"{where} seed", scenario.seed, f"a whole number from 0 to {MAX_SEED}")
+    if not scenario.jitter and scenario.load is None:
+        raise InputError(f"{where} jitter", "nothing", "at least one part, or a load")
+    if not scenario.jitter and (scenario.interval != INTERVAL or scenario.noise):
+        name = "noise" if scenario.noise else "interval"
+        raise InputError(f"{where} {name}", getattr(scenario, name), "it with a jitter only; windows of a load last a second")
+    check_load(scenario, where)
     interval_s = parse_duration_s(scenario.interval, f"{where} interval")
     total_s = sum(stretch.seconds for stretch in stretches(scenario, where))
     if total_s / interval_s > MAX_POINTS:
