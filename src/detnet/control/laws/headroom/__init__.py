@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 FIRST_WINDOWS = 10
 UNSURE = 0.25  # spread of the knee's logarithm
 USED = 0.9  # of the budget: best effort would have sent more
+UNSEEN = 0.05  # of a window: what p95 leaves out
 NEAR = 0.9  # of the budget: a window with so much room was nearly kept
 PINCHED = 0.97  # of the budget is not carried although the link is full: the rest found no room
 MOST_PINCH = 3.0
@@ -93,7 +94,8 @@ class Headroom:
     def propose(self, now: Situation) -> Proposal:
         """Learn the window, then choose."""
         scale = now.link or now.ceiling
-        room = self._learn(now, scale)
+        seen = self._seen(now, min(_signal(now), MOST_SIGNAL))
+        room = self._learn(now, seen, scale)
         spread = self.capacity.spread
         if self.forecasts.taken < FIRST_WINDOWS or spread > UNSURE:
             step = self._fallback.propose(now)
@@ -103,6 +105,11 @@ class Headroom:
         said = self.forecasts.next
         too_much = self.mixture.too_much(room, self.forecasts.past, said, self.forecasts.taken)
         budget = Rate(round(self.price.best(too_much) * scale))
+        drains = self._drains(now, seen, scale)
+        if drains < budget:
+            return Proposal(
+                drains, f"a queue of {now.reading.delay_p95_ms:.1f} ms is left: it drains in time at {drains.mbps:.1f}M"
+            )
         leader = int(self.mixture.weight.argmax())
         return Proposal(
             budget,
@@ -111,11 +118,9 @@ class Headroom:
             f"{self.price.excess:+.1f} misses against a promise of {self.params.promise:g}: price {self.price.price:.2g}",
         )
 
-    def _learn(self, now: Situation, scale: int) -> float:
+    def _learn(self, now: Situation, seen: _Seen, scale: int) -> float:
         """Take the window in; the room that it had, as a share of the scale."""
-        signal = _signal(now)
-        missed = signal > 1
-        seen = self._seen(now, min(signal, MOST_SIGNAL))
+        missed = _signal(now) > 1
         room = self.capacity.observe(min(seen.load_bps / scale, MOST_LOAD), seen.signal) - seen.others_bps / scale
         if not missed:
             room = max(room, seen.sent_bps / scale)
@@ -133,6 +138,18 @@ class Headroom:
         self.forecasts.take(room, now.reading.at_s, now.reading.window_s)
         self.misses_in_a_row = self.misses_in_a_row + 1 if missed else 0
         return room
+
+    def _drains(self, now: Situation, seen: _Seen, scale: int) -> Rate:
+        """The budget at which the queue that a miss left is gone within the twentieth of the next window that p95 does not see.
+
+        A queue of q seconds drains in q / (1 - rho). Where even an empty link would take longer, the next window is lost anyway.
+        """
+        delay_ms = now.reading.delay_p95_ms
+        if not self.misses_in_a_row or delay_ms is None or now.counters is None:
+            return Rate(scale)
+        rho = 1 - (delay_ms - now.objective.delay_ms / 2) / (UNSEEN * 1e3 * now.reading.window_s)
+        drains = rho * self.capacity.knee * scale - seen.others_bps
+        return Rate(round(drains)) if drains >= now.floor else Rate(scale)
 
     def _seen(self, now: Situation, signal: float) -> _Seen:
         """Put together what the window says of the link."""
