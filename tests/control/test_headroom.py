@@ -158,10 +158,10 @@ def test_a_miss_makes_the_next_one_dearer() -> None:
     for _ in range(200):
         price.best(chances)
         price.account(0.7, missed=False, used=True)
-    before = price.price
+    before = price.price()
     for _ in range(3):
         price.account(0.3, missed=True, used=True)
-    assert price.price > before
+    assert price.price() > before
     assert price.lift < 0.001
 
 

@@ -115,7 +115,7 @@ class Headroom:
             budget,
             f"room for {room * scale / 1e6:.1f}M, knee {self.capacity.knee * scale / 1e6:.1f}M known to {spread:.0%}; "
             f"led by {NAMES[leader]}: {said[leader] * scale / 1e6:.1f}M next; "
-            f"{self.price.excess:+.1f} misses against a promise of {self.params.promise:g}: price {self.price.price:.2g}",
+            f"{self.price.excess:+.1f} misses against a promise of {self.params.promise:g}: price {self.price.paid:.2g}",
         )
 
     def _learn(self, now: Situation, seen: _Seen, scale: int) -> float:

@@ -46,7 +46,10 @@ FORGET = 0.995
 
 
 class Capacity:
-    """A belief, in shares of `scale`, the link's rate or the ceiling: whatever is known."""
+    """A belief, in shares of `scale`, the link's rate or the ceiling: whatever is known.
+
+    `knee` is the load that just keeps the objective, without noise, and `spread` the standard deviation of its logarithm.
+    """
 
     def __init__(self) -> None:
         self.softness = np.repeat(SOFTNESS, len(PACES))
@@ -56,24 +59,7 @@ class Capacity:
         self.mean = np.zeros(len(self.softness))  # of ln C
         self.variance = np.full(len(self.softness), FIRST_SPREAD**2)
         self.log_weight = np.zeros(len(self.softness))
-
-    @property
-    def weight(self) -> Floats:
-        """How far each filter is believed; they sum to 1."""
-        weight: Floats = np.exp(self.log_weight)
-        weight /= weight.sum()
-        return weight
-
-    @property
-    def knee(self) -> float:
-        """The load that just keeps the objective, without noise."""
-        return math.exp(float(self.weight @ (self.mean - self._knee_below)))
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation of the knee's logarithm: how unsure the belief is."""
-        weight, knee = self.weight, self.mean - self._knee_below
-        return math.sqrt(float(weight @ (self.variance + (knee - weight @ knee) ** 2)))
+        self._sum_up()
 
     def observe(self, load: float, signal: float) -> float:
         """Take in a window's load (a share of the scale) and signal (in objectives); the knee that this window had."""
@@ -93,9 +79,19 @@ class Capacity:
         self.log_weight = log_weight - log_weight.max()
         gain = self.variance / total
         far = surprise > SURPRISE
-        self.mean = np.clip(self.mean + np.where(far, gain / 2, gain) * error, math.log(LEAST), ABOVE)
+        self.mean = np.maximum(np.minimum(self.mean + np.where(far, gain / 2, gain) * error, ABOVE), math.log(LEAST))
         self.variance = np.where(far, np.minimum(self.variance + error**2 / 10, WIDEST**2), (1 - gain) * self.variance)
         distance2 = min(1.0, math.log(above_idle) ** 2) if above_idle < 1 else 0.0
         own = self._noise2 / (self._noise2 + distance2 * measured2)
+        self._sum_up()
         knees = self.mean + own * (np.minimum(inferred, OWN_ABOVE) - self.mean) - self._knee_below
         return math.exp(float(self.weight @ knees))
+
+    def _sum_up(self) -> None:
+        """How far each filter is believed (in all 1), the load that just keeps the objective, and how unsure its logarithm is."""
+        weight: Floats = np.exp(self.log_weight)
+        self.weight = weight / weight.sum()
+        knees = self.mean - self._knee_below
+        log_knee = float(self.weight @ knees)
+        self.knee = math.exp(log_knee)
+        self.spread = math.sqrt(float(self.weight @ (self.variance + (knees - log_knee) ** 2)))

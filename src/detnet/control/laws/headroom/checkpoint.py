@@ -33,7 +33,7 @@ MOST_BYTES = 500_000
 _STATE = {
     "capacity": ("mean", "variance", "log_weight"),
     "forecasts": ("past", "next", "averages", "weights", "covariance", "regressors", "week", "period", "taken", "since_s"),
-    "mixture": ("errors", "log_weight", "quarters", "kind", "learned"),
+    "mixture": ("errors", "everywhere", "counts", "count", "log_weight", "quarters", "kind", "learned"),
     "price": ("excess", "lift", "missed", "expected", "windows", "rates", "chances"),
 }
 _LIMITS = {

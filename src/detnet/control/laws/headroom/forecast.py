@@ -76,7 +76,7 @@ class Forecasts:
             self.averages[:] = value
         self._regress(value)
         self.averages += AVERAGES * (value - self.averages)
-        self.past = np.append(self.past[-MEMORY + 1 :], value)
+        self.past = np.concatenate((self.past[1 - MEMORY :], (value,)))
         if self.taken:  # a restored one does not know the clock of its last window
             self.since_s += window_s if self._last_s is None else max(0.0, at_s - self._last_s)
         self._last_s = at_s
@@ -103,7 +103,9 @@ class Forecasts:
             self.weights = self.weights + gain * (value - x @ self.weights)
             covariance = (self.covariance - np.outer(gain, spread)) / REGRESSION_FORGET
             self.covariance = (covariance + covariance.T) / 2
-            if (trace := float(np.trace(self.covariance))) > WIDEST:  # without news old knowledge fades, but not without end
+            if (
+                trace := float(self.covariance.diagonal().sum())
+            ) > WIDEST:  # without news old knowledge fades, but not without end
                 self.covariance *= WIDEST / trace
         self.regressors = np.concatenate(([value], self.regressors[: ORDER - 1], [1.0]))
 
@@ -130,10 +132,12 @@ class Forecasts:
 
 
 def _alike(past: Floats) -> tuple[float, float]:
-    patterns = np.lib.stride_tricks.sliding_window_view(past, PATTERN)
-    difference = patterns[:-1] - patterns[-1]
-    distance = np.einsum("ij,ij->i", difference, difference)
-    followed = past[np.argpartition(distance, ALIKE - 1)[:ALIKE] + PATTERN]
+    """What followed the stretches at the least squared distance |a - b|² = |a|² - 2 ab + |b|², all of them at once."""
+    squares = np.cumsum(past * past)
+    of_stretches = squares[PATTERN - 1 :].copy()
+    of_stretches[1:] -= squares[:-PATTERN]
+    distance = (of_stretches - 2 * np.correlate(past, past[-PATTERN:], "valid"))[:-1]
+    followed = past[distance.argpartition(ALIKE - 1)[:ALIKE] + PATTERN]
     return float(followed.mean()), float(followed.min())
 
 

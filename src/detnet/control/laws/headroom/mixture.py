@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 RATES = np.linspace(0.0, 1.0, 129)  # shares of the scale that are considered
-BINS = 256  # of an error from -1 to 1
+BINS = 2 * (len(RATES) - 1)  # of an error from -1 to 1
 QUARTERS, FALLEN = 4, 0.04  # a fall below the average
 KEEP, LIKELIHOOD_KEEP = 0.997, 0.9
 OF_ALL, PRIOR, PRIOR_SPREAD, LEAST_LIKELIHOOD = 0.05, 3.0, 0.04, 0.02
+LEFT, RIGHT = 32, len(RATES)  # bins: forecasts lie within 0 and HIGHEST
 UNHEARD, ENOUGH = -50.0, 200  # what was seen so far is no distribution before so many windows
 SORT_EVERY, SORT_FROM, SORT_OVER = 16, 8, 600
 
@@ -35,7 +36,9 @@ _PRIOR = np.exp(-np.abs(_ERRORS) / PRIOR_SPREAD)
 _PRIOR *= PRIOR / _PRIOR.sum()
 _PRIORS = np.tile(_PRIOR, (len(NAMES), 1))
 _PRIORS[ANY] = PRIOR / BINS  # who expects anything has no error around which others are likely
+_PRIOR_SUMS = _PRIORS.sum(axis=1)
 _EACH = np.arange(len(NAMES))
+_STEPS = np.arange(len(RATES) + 1)
 
 
 class Mixture:
@@ -43,6 +46,8 @@ class Mixture:
 
     def __init__(self) -> None:
         self.errors = np.zeros((2 * QUARTERS, len(NAMES), BINS))
+        self.everywhere = np.zeros((len(NAMES), BINS))  # the same in one class
+        self.counts, self.count = np.zeros(2 * QUARTERS), 0.0  # what each of their rows sums up to
         self.log_weight = np.zeros(len(NAMES))
         self.log_weight[ANY] = UNHEARD
         self.quarters = np.zeros(QUARTERS - 1)
@@ -58,36 +63,39 @@ class Mixture:
 
     def learn(self, value: float, said: Floats) -> None:
         """Take in what came and what each forecast had said of it."""
-        bins = np.clip(((value - said + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
-        seen = self._seen()
-        likelihood = (seen[_EACH, bins] + LEAST_LIKELIHOOD) / (seen.sum(axis=1) + LEAST_LIKELIHOOD * BINS)
+        bins = ((value - said + 1) * (BINS / 2)).clip(0, BINS - 1).astype(int)
+        errors, everywhere = self.errors[self.kind], self.everywhere
+        likelihood = errors[_EACH, bins] + OF_ALL * everywhere[_EACH, bins] + _PRIORS[_EACH, bins] + LEAST_LIKELIHOOD
+        likelihood /= self.counts[self.kind] + OF_ALL * self.count + _PRIOR_SUMS + LEAST_LIKELIHOOD * BINS
+        self.counts[self.kind] = KEEP * self.counts[self.kind] + 1
+        self.count = KEEP * self.count + 1
         log_weight = LIKELIHOOD_KEEP * self.log_weight + np.log(likelihood)
         self.learned += 1
         if self.learned < ENOUGH:
             log_weight[ANY] = UNHEARD
         self.log_weight = log_weight - log_weight.max()
-        errors = self.errors[self.kind]
-        errors *= KEEP
-        errors[_EACH, bins] += 0.5
-        errors[_EACH, np.minimum(bins + 1, BINS - 1)] += 0.25
-        errors[_EACH, np.maximum(bins - 1, 0)] += 0.25
+        above, below = np.minimum(bins + 1, BINS - 1), np.maximum(bins - 1, 0)
+        for counts in (errors, everywhere):
+            np.multiply(counts, KEEP, out=counts)
+            counts[_EACH, bins] += 0.5
+            counts[_EACH, above] += 0.25
+            counts[_EACH, below] += 0.25
 
     def too_much(self, value: float, past: Floats, said: Floats, taken: int) -> Floats:
         """The chances for the next window, after `value`; `said` is what each forecast says of it."""
         if taken % SORT_EVERY == 0 and len(past) >= SORT_FROM:
             self.quarters = np.quantile(past[-SORT_OVER:], (0.25, 0.5, 0.75))
         fallen = value < said[SLOWER] - FALLEN
-        self.kind = int(np.searchsorted(self.quarters, value)) + QUARTERS * fallen
-        cumulated = np.zeros((len(NAMES), BINS + 1))
-        np.cumsum(self._seen(), axis=1, out=cumulated[:, 1:])
-        cumulated /= cumulated[:, -1:]
-        place = np.clip((RATES - said[:, None] + 1) * (BINS / 2), 0, BINS - 1e-6)
-        below = place.astype(int)
-        low = cumulated[_EACH[:, None], below]
-        chances = low + (cumulated[_EACH[:, None], below + 1] - low) * (place - below)
-        mixed: Floats = self.weight @ chances
+        self.kind = int(self.quarters.searchsorted(value)) + QUARTERS * fallen
+        # What each forecast holds likely is the histogram of its errors, shifted by itself. A step between rates is as long as a bin,
+        # so the shift is whole but for a rest, which parts each count between two rates. Below the rate 0 there is nothing.
+        seen = np.zeros((len(NAMES), LEFT + BINS + RIGHT))
+        np.add(self.errors[self.kind] + OF_ALL * self.everywhere, _PRIORS, out=seen[:, LEFT : LEFT + BINS])
+        weight = self.weight / (self.counts[self.kind] + OF_ALL * self.count + _PRIOR_SUMS)
+        shift = (1 - said) * (BINS / 2)
+        whole = np.floor(shift)
+        near = seen[_EACH[:, None], (whole.astype(int) + (LEFT - 1))[:, None] + _STEPS]
+        after = weight * (shift - whole)
+        mixed: Floats = np.cumsum((weight - after) @ near[:, :-1] + after @ near[:, 1:])
+        np.minimum(mixed, 1.0, out=mixed)
         return mixed
-
-    def _seen(self) -> Floats:
-        seen: Floats = self.errors[self.kind] + OF_ALL * self.errors.sum(axis=0) + _PRIORS
-        return seen

@@ -46,6 +46,7 @@ class Price:
         self.missed, self.expected = np.zeros(len(PRICES)), np.zeros(len(PRICES))
         self.windows = 0.0
         self.rates, self.chances = np.zeros(len(PRICES)), np.zeros(len(PRICES))
+        self.paid = float(PRICES[-1])  # in the last choice
 
     def account(self, value: float, *, missed: bool, used: bool, near: bool = False) -> None:
         """Take in the room of a window, whether it was missed (nearly kept, if `near`), and whether the budget was used up."""
@@ -58,7 +59,7 @@ class Price:
             self.lift = min(self.lift + NEAR_MISS * self._promise, 0.0)
         elif self.excess > 0:
             self.lift = max(self.lift - LIFT_STEP, 0.0)
-        if self.chances.any() or self.rates.any():
+        if self.rates.any():
             self.missed = KEEP * self.missed + (self.rates > value)
             self.expected = KEEP * self.expected + self.chances
             self.windows = KEEP * self.windows + 1
@@ -68,9 +69,9 @@ class Price:
         gains = RATES * (1 - too_much)
         places = (gains - PRICES[:, None] * too_much).argmax(axis=1)
         self.rates, self.chances = RATES[places], too_much[places]
-        return float(RATES[int((gains - self.price * too_much).argmax())]) * (1 + self.lift)
+        self.paid = self.price()
+        return float(RATES[int((gains - self.paid * too_much).argmax())]) * (1 + self.lift)
 
-    @property
     def price(self) -> float:
         """The lowest price that meets the target, between two of the list if need be."""
         expected = (self.expected + self.chances) / (self.windows + 1)
