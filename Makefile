@@ -1,6 +1,6 @@
 # The only task runner. Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench venv clean
+.PHONY: help demo test lint bench crds venv clean
 
 PYTHON ?= python3
 RUN := .venv/bin
@@ -27,6 +27,10 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter
 
 bench: .venv/.dev ## Benchmarks: cost of measuring and deciding
 	$(RUN)/python -m bench
+
+crds: .venv/.runtime ## Renew the CRD and its reference from the types
+	$(RUN)/python -m detnet.policy.crd > deploy/chart/crds/qospolicies.yaml
+	$(RUN)/python -m detnet.policy.docs > docs/qospolicy.md
 
 venv: .venv/.runtime ## Only .venv with the detnet command
 
