@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from detnet.scenarios.yardsticks import Yard
 
 # Okabe and Ito's, which the colour-blind tell apart; without those that are pale on white.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a0529a", "#7a5c00", "#56606c")
-MARKS = ("o", "s", "^", "D", "v", "P")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#a0529a", "#7a5c00", "#56606c", "#b3124f")
+MARKS = ("o", "s", "^", "D", "v", "P", "X")
 SIZE_INCHES = (8.4, 5.4)
 FRAME = (0.085, 0.105, 0.89, 0.865)
 LINEAR_BELOW = 0.1  # percent of misses; zero has its place on the axis
