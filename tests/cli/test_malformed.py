@@ -95,7 +95,7 @@ def test_a_gap_in_a_recording_is_one_long_window(tmp_path: Path, capsys: pytest.
         (SCENARIO + "---\na: 1\n", ("line 8", "YAML")),
         (SCENARIO + "[1]: 2\n", ("line 8", "unhashable")),
         (SCENARIO.encode() + b"noise: \xff\n", ("YAML in UTF-8",)),
-        (SCENARIO + "#\n" * 500_000, ("at most 1,000,000 bytes",)),
+        (SCENARIO + "#\n" * 500_000, ("at most 200,000 bytes",)),
         (SCENARIO + "noise: " + "[" * 3000, ("RecursionError",)),
     ],
     ids=range(23),
@@ -127,3 +127,7 @@ def test_a_trace(
 
 def test_a_trace_without_end(capsys: pytest.CaptureFixture[str]) -> None:
     must_be_one_line(called(capsys, "sim", "run", "--load", "/dev/zero"), ("--load", "/dev/zero", "32,000,000 bytes"))
+
+
+def test_a_scenario_without_end(capsys: pytest.CaptureFixture[str]) -> None:
+    must_be_one_line(called(capsys, "scenarios", "validate", "/dev/zero"), ("/dev/zero", "at most 200,000 bytes"))
