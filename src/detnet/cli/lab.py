@@ -16,7 +16,8 @@ from detnet.cli.output import Format, show
 from detnet.errors import InputError
 from detnet.lab import labs
 from detnet.lab.config import LabConfig, Purpose
-from detnet.lab.kube import clusters
+from detnet.lab.kube import clusters, lookup
+from detnet.lab.kube import image as images
 from detnet.lab.kube.config import KubeConfig
 from detnet.units import Rate, parse_duration_s
 
@@ -92,7 +93,7 @@ def up(
         _up_kube(KubeConfig(name=name, link=rate, queue_s=queue_s, nodes=3 if nodes is None else nodes))
         return
     _refuse("--nodes", nodes, _KUBE_ONLY)
-    if any(cluster.config.name == name for cluster in clusters.known()):
+    if any(cluster.config.name == name for cluster in lookup.known()):
         raise InputError("--name", name, "a name that no lab has; `detnet lab status` lists them")
     config = LabConfig(
         name=name, purpose=Purpose.UP, link=rate, queue_s=queue_s, pods=4 if pods is None else pods, load=_load(load)
@@ -110,7 +111,7 @@ def status(*, form: FormatOption = Format.TABLE) -> None:
     for lab in labs.running():
         c = lab.config
         rows.append((c.name, lab.pid, "netns", c.purpose.value, int(c.link), c.queue_s, c.pods, c.load or "none", 3, None))
-    for cluster in clusters.known():
+    for cluster in lookup.known():
         k, purpose = cluster.config, "up" if cluster.pid else "remains"
         rows.append((k.name, cluster.pid, "kube", purpose, int(k.link), k.queue_s, None, None, k.nodes, str(k.kubeconfig)))
     if form is Format.TABLE and not rows:
@@ -140,17 +141,34 @@ def down(*, name: Name = "lab") -> None:
     print(f"Lab {name} (process {lab.pid}) is gone, with everything in it.")
 
 
+@app.command
+def image(
+    dockerfile: Annotated[Path, Parameter(help="What to build; its folder is the build's context.")] = Path("Dockerfile"),
+    /,
+    *,
+    tag: Annotated[str, Parameter(help="The image's name in pods, with imagePullPolicy: Never.")] = "localhost/detnet:dev",
+    name: Name = "lab",
+) -> None:
+    """Build a Dockerfile over a local base, and import the image into the nodes of a kube lab. Needs root."""
+    images.build(name, dockerfile, tag, _progress)
+    print(f"Image {tag} is on every node of {name}.")
+
+
 def _up_kube(config: KubeConfig) -> None:
     if any(lab.config.name == config.name for lab in labs.running()):
         raise InputError("--name", config.name, "a name that no lab has; `detnet lab status` lists them")
-    cluster = clusters.start(config, lambda line: print(f"kube: {line}", file=sys.stderr, flush=True))
+    cluster = clusters.start(config, _progress)
     print(f"Cluster {config.name} is up (process {cluster.pid}). Use it: export KUBECONFIG={cluster.config.kubeconfig}")
     print(f"Look around: detnet lab exec --name {config.name} node1 -- tc -s qdisc show dev uplink")
     print(f"End it: detnet lab down --name {config.name}")
 
 
+def _progress(line: str) -> None:
+    print(f"kube: {line}", file=sys.stderr, flush=True)
+
+
 def _is_kube(name: str) -> bool:
-    return any(cluster.config.name == name for cluster in clusters.known())
+    return any(cluster.config.name == name for cluster in lookup.known())
 
 
 def _refuse(option: str, value: object, allowed: str) -> None:

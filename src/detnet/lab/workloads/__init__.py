@@ -1,5 +1,7 @@
 """What runs in the lab's pods. Each is a process of its own: `python -m detnet.lab.workloads.<name> <role> --netns POD …`.
 
+In a cluster's pods (`deploy/samples`) they are in their network already: without `--netns`, and told their rate by `--rate`.
+
 Invariants: standard library and `detnet.datapath` only, so that a dozen of them start within a second; they end with the lab.
 """
 
@@ -24,7 +26,7 @@ DSCP_EF = 46  # expedited forwarding (RFC 3246): the class of the critical flows
 
 
 def main(description: str | None, roles: Mapping[str, Role], *, yielding: bool = False) -> None:
-    """Enter the pod and play the role that the command line names.
+    """Enter the pod, where one is named, and play the role that the command line names.
 
     Args:
         description: what the workload is, for `--help`.
@@ -34,10 +36,12 @@ def main(description: str | None, roles: Mapping[str, Role], *, yielding: bool =
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("role", choices=roles)
-    parser.add_argument("--netns", required=True, help="network namespace of the pod")
-    parser.add_argument("--to", help="IPv4 address of the other side")
+    parser.add_argument("--netns", help="network namespace of the pod; without it, where this process is")
+    parser.add_argument("--to", help="name or IPv4 address of the other side")
+    parser.add_argument("--rate", type=float, help="bits per second to send, -1 for no bound; without it, as standard input says")
     options = parser.parse_args()
-    netns.enter(options.netns)
+    if options.netns:
+        netns.enter(options.netns)
     if yielding:
         os.nice(_YIELD)
     roles[options.role](options)

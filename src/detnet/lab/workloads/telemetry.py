@@ -25,12 +25,13 @@ _ACKNOWLEDGED = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 def post(options: argparse.Namespace) -> None:
-    """Post batches at the rate that the last line of standard input names: bits per second, 0 for none, -1 for no bound."""
+    """Post batches at the rate of `--rate`, or that the last line of standard input names: bit/s, 0 for none, -1 for no bound."""
     sock = workloads.connect(options.to, PORT)
-    batch, rate_bps, due_s = bytes(BATCH_BYTES), 0.0, time.monotonic()
+    told = [0] if options.rate is None else []
+    batch, rate_bps, due_s = bytes(BATCH_BYTES), options.rate or 0.0, time.monotonic()
     while True:
         wait_s = None if rate_bps == 0 else max(0.0, due_s - time.monotonic())
-        if select.select([0], [], [], wait_s)[0]:
+        if select.select(told, [], [], wait_s)[0]:
             lines = os.read(0, 4096).split()
             if not lines:
                 return

@@ -1,0 +1,3 @@
+module detnet.invalid/pause
+
+go 1.24.0
