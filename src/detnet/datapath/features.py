@@ -203,7 +203,7 @@ def _queue_check(kind: str, used_for: str, cost: str, *, needed: bool = False, *
 _CHECKS = (
     _link_check("veth", "lab", "no lab (its cables)", needed=True, peer={"ifname": "peer"}),
     _link_check("bridge", "lab", "no lab (its switches)", needed=True),
-    _link_check("vxlan", "planned: kube", "no overlay between nodes", vxlan_id=1, vxlan_port=8472),
+    _link_check("vxlan", "lab: kube", "no overlay between nodes", vxlan_id=1, vxlan_port=8472),
     _link_check("ifb", "planned: lab", "no shaping of what arrives"),
     _queue_check("tbf", "lab", "no lab (uplinks, pod limits)", needed=True, rate=1_000_000, burst=3_000, limit=30_000),
     _queue_check("htb", "bench", "pacing is not compared with HTB"),
