@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import socket
 import sys
 import time
@@ -19,8 +20,9 @@ import time
 import msgspec
 
 from detnet.agent import realtime, stamp
-from detnet.datapath import netns, timestamps
-from detnet.sense.probe_window import Probe, ProbeWindow, attribute_losses, measure
+from detnet.agent.path_window import PathWindow, with_pdv
+from detnet.datapath import netns, syscalls, timestamps
+from detnet.sense.probe_window import Probe, attribute_losses, measure
 
 GRACE_S = 0.2  # longer than any queue that is worth waiting for
 MAX_BEHIND_S = 1.0  # a machine that slept longer starts anew instead of flooding the link
@@ -85,7 +87,7 @@ class Session:
             )
             self._answered = max(self._answered, probe.sequence)
 
-    def closed(self) -> ProbeWindow | None:
+    def closed(self) -> PathWindow | None:
         """The figures of the oldest window, once nothing more is expected of it."""
         if not self._ends_s:
             return None
@@ -106,7 +108,7 @@ class Session:
         self._before, self._first = probes[-1], stop
         self._numbered = {number: key for number, key in self._numbered.items() if key in self._probes}  # stamps that never came
         self._answered_before = next((p for p in reversed(probes) if p.answered), self._answered_before)
-        return window
+        return with_pdv(window, probes)
 
 
 def _wire(number: int) -> int:
@@ -144,6 +146,7 @@ def main() -> None:
     parser.add_argument("--period-s", type=float, default=0.001)
     parser.add_argument("--window-s", type=float, default=1.0)
     options = parser.parse_args()
+    syscalls.die_with_parent(signal.SIGKILL)  # who reads the lines
     if options.netns:
         netns.enter(options.netns)
     realtime.request()

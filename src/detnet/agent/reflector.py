@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import socket
 import time
 from collections import OrderedDict
 
 from detnet.agent import realtime, stamp
-from detnet.datapath import netns, timestamps
+from detnet.datapath import netns, syscalls, timestamps
 
 MAX_SESSIONS = 1024
 _MAX_PACKET_BYTES = 2048
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=stamp.PORT)
     parser.add_argument("--ssid", type=int, required=True, help="the only session identifier that is answered")
     options = parser.parse_args()
+    syscalls.die_with_parent(signal.SIGKILL)  # an agent that starts anew starts its own
     if options.netns:
         netns.enter(options.netns)
     realtime.request()

@@ -1,0 +1,119 @@
+"""The agent's metrics: names, units, and what each of them is.
+
+Labels are bounded: `class`, `source`, `destination` and `method` by the paths that are probed; `namespace` and `pod` by the pods of this
+node that have a limit.
+
+Invariants: counters only grow while the agent runs; what is not known has no series. `docs/agent.md` holds the same table.
+Source: RFC 3393 (IPDV), RFC 5481 (PDV), RFC 8762 (STAMP).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from detnet.agent.aims import State
+from detnet.agent.exposition import Family, Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from detnet.agent.enforcer import Enforcer
+    from detnet.agent.node_link import NodeLink
+    from detnet.agent.paths import Paths
+    from detnet.sense.histogram import Histogram
+
+METHOD = "stamp"
+FORM = "one way, from source to destination, by kernel stamps"
+
+
+def families(
+    node: str, enforcer: Enforcer, delays: Histogram, paths: Paths, link: NodeLink, *, watch_age_s: float | None
+) -> list[Family]:
+    """All of the agent's metrics as they are now."""
+    return [*_flows(node, paths), *_link(node, link), *_limits(enforcer, delays), *_agent(node, watch_age_s)]
+
+
+def _flows(node: str, paths: Paths) -> list[Family]:
+    now_s, window_s = time.monotonic(), paths.config.window_s
+    flow = {"class": paths.config.flow_class, "source": node, "method": METHOD}
+    of = [({**flow, "destination": path.destination}, path) for path in paths.measured.values()]
+    loss = [
+        ({**labels, "direction": direction}, float(count))
+        for labels, path in of
+        for direction, count in (("forward", path.lost_forward), ("backward", path.lost_backward))
+    ]
+    late = [(labels, path.lateness_p95_ms / 1e3) for labels, path in of if path.lateness_p95_ms is not None]
+    unit, ipdv = f"in seconds, {FORM}", "|IPDV| of consecutive packets (RFC 3393)"
+    return [
+        Family("detnet_flow_ipdv_seconds", Type.HISTOGRAM, f"{ipdv}, {unit}. Its p95 is the jitter.", [(la, p.ipdv) for la, p in of]),
+        Family("detnet_flow_pdv_seconds", Type.HISTOGRAM, f"Delay minus the least of its window (RFC 5481), {unit}.",
+               [(la, p.pdv) for la, p in of]),
+        Family("detnet_flow_delay_seconds", Type.HISTOGRAM, f"Delay, {unit}; as true as the clocks of both nodes.",
+               [(la, p.delay) for la, p in of]),
+        Family("detnet_flow_sent_total", Type.COUNTER, "Packets sent, in windows that are closed.", [(la, p.sent) for la, p in of]),
+        Family("detnet_flow_loss_total", Type.COUNTER, "Packets lost, by the way on which they were.", loss),
+        Family("detnet_probe_up", Type.GAUGE, "1 if the last window ended a moment ago and had answers, else 0.",
+               [(la, float(p.up(now_s, window_s))) for la, p in of]),
+        Family("detnet_probe_period_seconds", Type.GAUGE, "Time from packet to packet.",
+               [(la, paths.config.period_s) for la, _ in of]),
+        Family("detnet_probe_lateness_seconds", Type.GAUGE, "p95 of how late packets were sent, in the last window.", late),
+        Family("detnet_probe_ends_total", Type.COUNTER, "How often the probe's process has ended.", [(la, p.ends) for la, p in of]),
+    ]  # fmt: skip
+
+
+def _link(node: str, link: NodeLink) -> list[Family]:
+    told = {
+        "sent_bytes": "Bytes that left",
+        "received_bytes": "Bytes that came",
+        "sent_dropped_packets": "Packets that were dropped",
+    }
+    found: dict[str, int] = link.counters._asdict() if link.counters else {}
+    labels = {"node": node, "interface": link.interface}
+    plugin = "Pods that the CNI plug-in bandwidth shapes as well: their limits cannot rise over what it read when they were made."
+    return [
+        *(Family(f"detnet_link_{name}_total", Type.COUNTER, f"{words} by the node's uplink, since it was made.",
+                 [(labels, found[name])] if found else [])
+          for name, words in told.items()),
+        Family("detnet_cni_bandwidth_pods", Type.GAUGE, plugin, _alone(link.plugin_shapers)),
+    ]  # fmt: skip
+
+
+def _limits(enforcer: Enforcer, delays: Histogram) -> list[Family]:
+    states, counts = enforcer.states.values(), enforcer.counts
+    limits = [({"namespace": it.namespace, "pod": it.name}, float(it.limit)) for it in states if it.limit is not None]
+    standing = Counter(it.state for it in states)
+    results = {"applied": counts.applied, "removed": counts.removed, "failed": counts.failed}
+    return [
+        Family("detnet_pod_limit_bits_per_second", Type.GAUGE, "Limit in force at the pod's interface, as read back.", limits),
+        Family("detnet_pods", Type.GAUGE, "Pods of this node, by how they stand.",
+               [({"state": state.value}, standing[state]) for state in State]),
+        Family("detnet_limit_changes_total", Type.COUNTER, "Changes of limits, by what came of them.",
+               [({"result": result}, count) for result, count in results.items()]),
+        Family("detnet_limit_undone_total", Type.COUNTER, "Limits that another had changed or removed; they were made good.",
+               _alone(counts.undone)),
+        Family("detnet_limit_read_back_failures_total", Type.COUNTER, "Changes after which the kernel held another rate.",
+               _alone(counts.not_read_back)),
+        Family("detnet_limit_delay_seconds", Type.HISTOGRAM, "From the news of an annotation to its limit, read back.", [({}, delays)]),
+    ]  # fmt: skip
+
+
+def _agent(node: str, watch_age_s: float | None) -> list[Family]:
+    return [
+        Family("detnet_agent_watch_age_seconds", Type.GAUGE, "Since the API server was last heard.",
+               [] if watch_age_s is None else _alone(watch_age_s)),
+        Family("detnet_build_info", Type.GAUGE, "Always 1; the labels say what runs.",
+               [({"version": _version(), "component": "agent", "node": node}, 1.0)]),
+    ]  # fmt: skip
+
+
+@cache
+def _version() -> str:
+    return version("detnet")
+
+
+def _alone(value: float) -> Iterable[tuple[dict[str, str], float]]:
+    return [({}, value)]

@@ -1,0 +1,312 @@
+"""What the tests of the agent do inside a cell of their own. Usage: python in_cell.py CASE; prints one line of JSON.
+
+A pod is a network namespace with a cable to the node's (the cell's own), and a process in it. Its control group is a file put in the
+place of the kernel's, so that no right to make groups is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from agent.pods import UID, pod
+from detnet.agent.aims import State
+from detnet.agent.enforcer import INTERFACE, Enforcer
+from detnet.agent.networks import Networks
+from detnet.agent.paths import ProbeConfig
+from detnet.agent.service import Agent, AgentConfig
+from detnet.control.reading import Quality
+from detnet.datapath import netns, sandbox, shaping, syscalls
+from detnet.datapath.links import Links
+from detnet.errors import InputError
+from detnet.kube.access import Access
+from detnet.kube.client import connect
+from detnet.kube.views import EGRESS
+from detnet.sense.scrape import ScrapeSensor, fetched
+from detnet.units import Rate, mbps
+from kube_room.fake_api import FakeApi, fake_api
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+POD, CABLE = "pod-b", "veth-b"
+NODE_IP, POD_IP = "198.18.0.1", "198.18.0.2"
+BULK = "/api/v1/namespaces/default/pods/bulk"
+CILIUM = "/api/v1/namespaces/kube-system/configmaps/cilium-config"
+PORT = 5001
+SETTLE_S, MEASURE_S, MOST_WINDOWS = 0.5, 1.0, 10
+SLEEP = "import time; time.sleep(1000)"
+SEND = f"""
+import socket, time
+while True:
+    try:
+        with socket.create_connection(("{NODE_IP}", {PORT})) as sock:
+            while True:
+                sock.sendall(bytes(65536))
+    except OSError:
+        time.sleep(0.05)  # until the sink listens
+"""
+SINK = f"""
+import socket
+with socket.create_server(("", {PORT})) as server:
+    while True:
+        sock, _ = server.accept()
+        while sock.recv(1 << 18):
+            pass
+"""
+
+
+def put_into_pod(process: int, uid: str) -> None:
+    """Have the kernel's file say that a process is in a pod."""
+    said = Path(f"/run/cgroup-{process}")
+    said.write_text(f"0::/kubepods/burstable/pod{uid}/{'0' * 64}\n")
+    syscalls.mount(str(said), f"/proc/{process}/cgroup", "none", syscalls.MS_BIND)
+
+
+def start(program: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", program])
+
+
+def start_pod() -> subprocess.Popen[bytes]:
+    """The pod's first process; a helper of the runtime is in the same group, and older, but in the node's network."""
+    helper = start(SLEEP)
+    put_into_pod(helper.pid, UID)
+    with netns.inside(POD):
+        pause = start(SLEEP)
+    put_into_pod(pause.pid, UID)
+    return pause
+
+
+async def plug() -> None:
+    netns.create(POD)
+    netns.disable_ipv6(POD)
+    async with Links() as node, Links(POD) as links:
+        await node.up("lo")
+        await node.add_veth(CABLE, peer=INTERFACE, peer_namespace=POD)
+        await node.add_address(CABLE, NODE_IP, 24)
+        await links.up(INTERFACE)
+        await links.add_address(INTERFACE, POD_IP, 24)
+
+
+async def limit() -> int | None:
+    async with Links(POD) as links:
+        found = await shaping.read_rate(links, INTERFACE)
+    return None if found is None else int(found)
+
+
+async def undo() -> None:
+    """What a pod with NET_ADMIN may do."""
+    async with Links(POD) as links:
+        await shaping.clear_rate(links, INTERFACE)
+
+
+async def sent_by_queue() -> int:
+    """What our queue has sent since it was made: a queue that is made anew begins at 0."""
+    async with Links(POD) as links:
+        async for queue in await links.netlink.get_qdiscs(index=await links.index(INTERFACE)):
+            if queue["handle"] == shaping.HANDLE:
+                return int(queue.get_attr("TCA_STATS2").get_attr("TCA_STATS_BASIC")["bytes"])
+    return -1
+
+
+def told() -> tuple[list[str], Callable[..., None]]:
+    events: list[str] = []
+    return events, lambda event, **_: events.append(event)
+
+
+async def rates() -> dict[str, Any]:
+    """What a pod's TCP is held to, on the wire, in Mbit/s: windows until the machine gave the sender the time to fill its limit."""
+    start_pod()
+    sink = start(SINK)
+    with netns.inside(POD):
+        sender = start(SEND)
+    enforcer = Enforcer(Networks(), told()[1])
+    measured: dict[str, list[float]] = {}
+    async with Links() as node:
+        await until(lambda: _carried(node, 10_000))
+        for rate in (10, 50, 200):
+            state = await enforcer.visit(pod(mbps(rate)))
+            assert state.state is State.LIMITED, state
+            await asyncio.sleep(SETTLE_S)
+            windows = measured.setdefault(str(rate), [])
+            while len(windows) < MOST_WINDOWS and not (windows and windows[-1] > 0.95 * rate):
+                before = await node.counters()
+                await asyncio.sleep(MEASURE_S)
+                after = await node.counters()
+                received = after.interfaces[CABLE].received_bytes - before.interfaces[CABLE].received_bytes
+                windows.append(received * 8 / (after.at_s - before.at_s) / 1e6)
+    for process in (sender, sink):
+        process.kill()
+    return measured
+
+
+async def _carried(node: Links, least_bytes: int) -> bool:
+    return (await node.counters()).interfaces[CABLE].received_bytes > least_bytes
+
+
+async def life() -> dict[str, Any]:
+    """A pod's limit from its first to its last day, through restarts of the agent."""
+    events, say = told()
+    networks = Networks()
+    one = Enforcer(networks, say)
+    seen: dict[str, Any] = {"before": (await one.visit(pod("10M"))).state}
+    start_pod()
+    await asyncio.sleep(0.3)  # a new scan is due
+    seen["new"] = [(await one.visit(pod("10M"))).state, await limit()]
+    seen["changed"] = [(await one.visit(pod("25M"))).changed, await limit()]
+    seen["unreadable"] = [(await one.visit(pod("10Mbps"))).state, await limit()]
+    with netns.inside(POD), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:  # a queue that is made anew would show
+        sock.sendto(bytes(1000), (NODE_IP, 9))
+    await asyncio.sleep(0.1)
+    sent = await sent_by_queue()
+    two = Enforcer(networks, say)
+    seen["adopted unreadable"] = [(await two.visit(pod("10Mbps"))).changed, await limit()]
+    three = Enforcer(networks, say)
+    seen["adopted"] = [(await three.visit(pod("25M"))).changed, await limit(), three.counts.applied]
+    seen["the same queue"] = 0 < sent <= await sent_by_queue()
+    await undo()
+    seen["undone"] = [(await three.visit(pod("25M"))).limit, await limit(), three.counts.undone, "undone" in events]
+    await undo()
+    seen["undone unreadable"] = [(await three.visit(pod("nonsense"))).limit, await limit(), three.counts.undone]
+    seen["again"] = [(await three.visit(pod("25M"))).changed, three.counts.undone]
+    seen["left"] = [(await three.visit(pod("25M"), left_to="Cilium")).state, await limit()]
+    seen["back"] = [(await three.visit(pod("25M"))).state, await limit()]
+    seen["removed"] = [(await three.visit(pod())).state, await limit(), three.counts.removed]
+    return seen
+
+
+async def foreign() -> dict[str, Any]:
+    """A queue that somebody else put at the pod's interface, and a pod that is on the node's network."""
+    enforcer, networks = Enforcer(Networks(), told()[1]), Networks()
+    start_pod()
+    async with Links(POD) as links:
+        index = await links.index(INTERFACE)
+        await links.netlink.tc("add", "pfifo", index=index, handle=0x1_0000, limit=7)
+        state = await enforcer.visit(pod("10M"))
+        again = await enforcer.visit(pod())
+        kinds = [(queue.get_attr("TCA_KIND"), queue["handle"]) async for queue in await links.netlink.get_qdiscs(index=index)]
+    host = start(SLEEP)
+    other = "99999999-2222-3333-4444-555555555555"
+    put_into_pod(host.pid, other)
+    with networks.hold(other) as network:
+        found = network is not None
+    return {"state": state.state, "without": again.state, "kinds": kinds, "host found": found,
+            "host": (await enforcer.visit(pod("10M", uid=other))).state}  # fmt: skip
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> float:
+    began_s = time.monotonic()
+    async with asyncio.timeout(20):
+        while not await holds():  # noqa: ASYNC110 - the tests' only clock
+            await asyncio.sleep(0.005)
+    return time.monotonic() - began_s
+
+
+async def whole() -> dict[str, Any]:
+    """The agent as it runs on a node, with an API server that obeys and another agent's reflector: its own."""
+    start_pod()
+    seen: dict[str, Any] = {}
+    async with Links() as node:
+        await node.add_bridge("bwp0123456789")  # stands for what the CNI plug-in makes
+    config = AgentConfig(
+        node="n1", host="127.0.0.1", port=9320, probe=ProbeConfig(port=8620, ssid=862, period_s=0.002, window_s=0.5),
+        peers={"n2": "127.0.0.1"},
+    )  # fmt: skip
+    async with fake_api() as fake, connect(Access(server=fake.url)) as client:
+        await _bulk(fake, "10M")
+        await fake.put(
+            "/api/v1/nodes/n1",
+            {"metadata": {"name": "n1"}, "status": {"addresses": [{"type": "InternalIP", "address": NODE_IP}]}, "spec": {}},
+        )
+        agent = asyncio.create_task(Agent(config, client).run())
+        sensor = ScrapeSensor(lambda: fetched("127.0.0.1", 9320), source="n1", window_s=1.5)
+        await until(lambda: _is(mbps(10)))
+        await until(lambda: _has("ok", "/readyz"))
+        await _bulk(fake, "20M")
+        seen["delay_s"] = await until(lambda: _is(mbps(20)))
+        await until(lambda: _has('detnet_flow_sent_total{class="critical"', "/metrics"))
+        readings = [await sensor.read()]
+        while len(readings) < MOST_WINDOWS and readings[-1].quality is not Quality.FRESH:
+            readings.append(await sensor.read())
+        seen["readings"] = [(r.quality, r.samples, r.jitter_p95_ms, r.loss_forward_ratio) for r in readings]
+        seen["page"] = await fetched("127.0.0.1", 9320)
+        agent.cancel()
+        await asyncio.wait({agent})
+        seen["stays"] = await limit()
+        dead = await sensor.read()
+        seen["dead"] = [dead.quality, dead.quality_reason]
+        agent = asyncio.create_task(Agent(config, client).run())
+        await until(lambda: _has("ok", "/readyz"))
+        page = await fetched("127.0.0.1", 9320)
+        seen["adopted"] = [await limit(), 'detnet_limit_changes_total{result="applied"} 0' in page]
+        await _bulk(fake, None)
+        await until(lambda: _is(None))
+        await _bulk(fake, "30M")
+        await until(lambda: _is(mbps(30)))
+        agent.cancel()
+        await asyncio.wait({agent})
+        await fake.put(CILIUM, {"metadata": {"name": "cilium-config"}, "data": {"enable-bandwidth-manager": "true"}})
+        agent = asyncio.create_task(Agent(config, client).run())
+        await until(lambda: _is(None))
+        await until(lambda: _has('detnet_pods{state="left"} 1', "/metrics"))
+        agent.cancel()
+        await asyncio.wait({agent})
+    seen["processes left"] = _left()
+    return seen
+
+
+async def _bulk(fake: FakeApi, value: str | None) -> None:
+    meta = {"name": "bulk", "annotations": {} if value is None else {EGRESS: value}}
+    body = {"metadata": meta, "spec": {"nodeName": "n1"}, "status": {"phase": "Running"}}
+    new = fake.object(BULK) is None
+    await fake.put(BULK, body)
+    known = fake.object(BULK)
+    if new and known is not None:  # before anybody has looked: the UID that the process has
+        known["metadata"]["uid"] = UID
+
+
+async def _is(wanted: Rate | None) -> bool:
+    return await limit() == wanted
+
+
+async def _has(text: str, path: str) -> bool:
+    try:
+        return text in await fetched("127.0.0.1", 9320, path=path)
+    except (OSError, InputError):
+        return False
+
+
+def _left() -> list[str]:
+    """Processes of the agent that outlive it."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdecimal() and "detnet.agent" in (said := (folder / "cmdline").read_text()):
+                found.append(said.replace("\0", " "))
+    return found
+
+
+CASES = {"rates": rates, "life": life, "foreign": foreign, "whole": whole}
+
+
+async def _case(name: str) -> None:
+    await plug()
+    print(json.dumps(await CASES[name]()))
+
+
+def _inside() -> int:
+    asyncio.run(_case(sys.argv[1]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(sandbox.keep(_inside, None))
