@@ -1,6 +1,6 @@
 # The only task runner. Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench crds venv clean
+.PHONY: manifests help demo test lint bench crds venv clean
 
 PYTHON ?= python3
 RUN := .venv/bin
@@ -33,6 +33,10 @@ crds: .venv/.runtime ## Renew the CRD and its reference from the types
 	$(RUN)/python -m detnet.policy.docs > docs/qospolicy.md
 
 venv: .venv/.runtime ## Only .venv with the detnet command
+
+manifests: .venv/.runtime ## Renew the chart's values and the plain manifests (needs Helm: deploy/get-helm)
+	$(RUN)/python -m deploy.values
+	$(RUN)/python -m deploy.manifests
 
 .venv/.runtime: pyproject.toml uv.lock scripts/venv
 	scripts/venv "$(PYTHON)" --no-default-groups
