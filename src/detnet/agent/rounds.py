@@ -80,8 +80,9 @@ class Rounds:
                 await self._round()
                 next_round_s = self._clock() + self._round_s
             next_s = min(next_round_s, next_look_s) if self._waiting else next_round_s
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, next_s - self._clock()))
+            with suppress(TimeoutError):  # not `wait_for`, which can swallow a cancellation in Python 3.11
+                async with asyncio.timeout(max(0.0, next_s - self._clock())):
+                    await self._wake.wait()
             if self._waiting and self._clock() >= next_look_s:
                 self._said = {**self._waiting, **self._said}
                 self._waiting = {}

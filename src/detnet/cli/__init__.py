@@ -29,6 +29,8 @@ app.command("detnet.cli.bench:app", name="bench")
 app.command("detnet.cli.laws:laws")
 app.command("detnet.cli.compare:compare")
 app.command("detnet.cli.soak:soak")
+app.command("detnet.cli.agent:agent")
+app.command("detnet.cli.controller:controller")
 
 
 def main() -> None:

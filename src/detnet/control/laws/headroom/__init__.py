@@ -110,7 +110,7 @@ class Headroom:
             return Proposal(
                 drains, f"a queue of {now.reading.delay_p95_ms:.1f} ms is left: it drains in time at {drains.mbps:.1f}M"
             )
-        leader = int(self.mixture.weight.argmax())
+        leader = int(self.mixture.log_weight.argmax())
         return Proposal(
             budget,
             f"room for {room * scale / 1e6:.1f}M, knee {self.capacity.knee * scale / 1e6:.1f}M known to {spread:.0%}; "

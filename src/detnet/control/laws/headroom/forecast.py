@@ -43,12 +43,12 @@ NAMES = (
     "this time of the week",
     "anything seen",
 )
-MEMORY = 1024
+MEMORY = 768
 AVERAGES = np.array([0.5, 0.1, 0.02])
 SLOWER, ALIKE_MEAN, PERIOD, WEEK, ANY = 2, 5, 9, 10, 11
 ORDER, REGRESSION_FORGET, WIDEST = 12, 0.998, 1e4
 PATTERN, ALIKE, ENOUGH = 8, 8, 64
-LOOK_EVERY, LOOK_FROM, PERIODIC = 32, 128, 0.3  # windows, windows, autocorrelation
+LOOK_EVERY, LOOK_FROM, PERIODIC = 64, 128, 0.3  # windows, windows, autocorrelation
 BIN_S, DAY, BINS = 900.0, 96, 672
 HIGHEST = 1.2
 
@@ -99,13 +99,10 @@ class Forecasts:
         if self.taken > ORDER:
             x = self.regressors
             spread = self.covariance @ x
-            gain = spread / (REGRESSION_FORGET + x @ spread)
-            self.weights = self.weights + gain * (value - x @ self.weights)
-            covariance = (self.covariance - np.outer(gain, spread)) / REGRESSION_FORGET
-            self.covariance = (covariance + covariance.T) / 2
-            if (
-                trace := float(self.covariance.diagonal().sum())
-            ) > WIDEST:  # without news old knowledge fades, but not without end
+            total = REGRESSION_FORGET + x @ spread
+            self.weights = self.weights + spread * ((value - x @ self.weights) / total)
+            self.covariance = (self.covariance - spread[:, None] * (spread / total)) / REGRESSION_FORGET
+            if (trace := float(self.covariance.diagonal().sum())) > WIDEST:  # without news old knowledge fades, but not for ever
                 self.covariance *= WIDEST / trace
         self.regressors = np.concatenate(([value], self.regressors[: ORDER - 1], [1.0]))
 

@@ -85,7 +85,8 @@ class Mixture:
     def too_much(self, value: float, past: Floats, said: Floats, taken: int) -> Floats:
         """The chances for the next window, after `value`; `said` is what each forecast says of it."""
         if taken % SORT_EVERY == 0 and len(past) >= SORT_FROM:
-            self.quarters = np.quantile(past[-SORT_OVER:], (0.25, 0.5, 0.75))
+            ordered = np.sort(past[-SORT_OVER:])
+            self.quarters = ordered[len(ordered) * np.arange(1, QUARTERS) // QUARTERS]
         fallen = value < said[SLOWER] - FALLEN
         self.kind = int(self.quarters.searchsorted(value)) + QUARTERS * fallen
         # What each forecast holds likely is the histogram of its errors, shifted by itself. A step between rates is as long as a bin,

@@ -1,0 +1,79 @@
+"""The service's journal: lines as `controller.journal` writes them, of many links, without end and bounded.
+
+Invariants: a line is whole and flushed before the next one; the file and the one put aside (`.1`) together take no more than was
+allowed; a disk that cannot be written is told once and stops nothing; the last `RECENT` entries are at hand.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from msgspec import field
+
+from detnet.control import codec
+from detnet.controller.journal import SCHEMA, Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RECENT = 500
+
+
+class LinkEntry(Entry, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA):
+    """One decision about one link. `phase` is the link's mode, `at` the time of day; in a dry run `would_be` holds the limits."""
+
+    at: str
+    node: str
+    would_be: dict[str, int] = field(default_factory=dict)
+
+
+class Diary:
+    """Keeps entries.
+
+    Args:
+        file: where; empty: in memory only. `/dev/stdout` is never put aside.
+        most_bytes: what it may take on the disk.
+        say: is told what goes wrong.
+    """
+
+    def __init__(self, file: str, most_bytes: int, say: Callable[..., None]) -> None:
+        self._path = Path(file) if file else None
+        self._part_bytes, self._say = most_bytes // 2, say
+        self._out: BinaryIO | None = None
+        self._size, self._broken = 0, False
+        self.recent: deque[bytes] = deque(maxlen=RECENT)
+
+    def record(self, entry: LinkEntry) -> None:
+        """Keep one entry."""
+        line = codec.encode(entry)
+        self.recent.append(line)
+        if self._path is None:
+            return
+        try:
+            self._write(self._path, line + b"\n")
+            self._broken = False
+        except OSError as error:
+            if not self._broken:
+                self._say("warning", "journal", failed=str(error))
+            self._broken = True
+            self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._out is not None:
+            self._out.close()
+        self._out = None
+
+    def _write(self, path: Path, line: bytes) -> None:
+        if self._out is not None and path.is_file() and self._size + len(line) > self._part_bytes:
+            self.close()
+            path.replace(path.with_name(path.name + ".1"))
+        if self._out is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._out = path.open("ab")
+            self._size = path.stat().st_size if path.is_file() else 0
+        self._out.write(line)
+        self._out.flush()
+        self._size += len(line)
