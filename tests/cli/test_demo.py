@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,12 @@ NO_NAMESPACES = ("unshare", "--user", "--map-root-user", "sh", "-c", FORBID, "sh
 def demo(flags: str) -> subprocess.CompletedProcess[str]:
     """With this environment's `detnet`, which must not be installed anew in the middle of the tests."""
     make = ("make", "--old-file=.venv/.runtime", "demo", f"RUN={Path(sys.executable).parent}", f"DEMO_FLAGS={flags}")
-    return subprocess.run([*NO_NAMESPACES, *make], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    outside = {
+        name: value for name, value in os.environ.items() if name not in {"MAKELEVEL", "MAKEFLAGS", "MFLAGS"}
+    }  # of `make test`
+    return subprocess.run(
+        [*NO_NAMESPACES, *make], cwd=ROOT, env=outside, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 @pytest.fixture(autouse=True)
