@@ -189,6 +189,14 @@ def test_it_says_that_it_is_not_sure_and_steps_until_it_is() -> None:
     assert "led by" in str(last)
 
 
+def test_a_quiet_link_without_counters_is_given_all_of_it_and_more_than_all_is_no_queue() -> None:
+    """Nothing is ever missed, so the lift goes up: past the whole link, which is for the guard to bound."""
+    law = Headroom()
+    for at_s in range(1, 900):
+        budget = law.propose(situation(0.02, LINK, at_s=at_s, link=LINK)).budget
+    assert budget > LINK
+
+
 def test_a_restored_law_goes_on_as_the_saved_one_would() -> None:
     law, chance = law_after(700)
     again = restore(save(law))

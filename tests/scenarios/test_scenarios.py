@@ -134,7 +134,7 @@ def test_what_is_not_allowed_is_refused_with_its_place(text: str, said: str, tmp
 
 
 def test_a_file_that_is_too_large_or_absent_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="1,000,000 bytes"):
+    with pytest.raises(InputError, match="200,000 bytes"):
         spec.load(written(tmp_path, "#" * 1_000_001))
     with pytest.raises(InputError, match="readable"):
         spec.load(tmp_path / "absent.yaml")

@@ -106,7 +106,7 @@ class Headroom:
         too_much = self.mixture.too_much(room, self.forecasts.past, said, self.forecasts.taken)
         budget = Rate(round(self.price.best(too_much) * scale))
         drains = self._drains(now, seen, scale)
-        if drains < budget:
+        if drains is not None and drains < budget:
             return Proposal(
                 drains, f"a queue of {now.reading.delay_p95_ms:.1f} ms is left: it drains in time at {drains.mbps:.1f}M"
             )
@@ -139,17 +139,18 @@ class Headroom:
         self.misses_in_a_row = self.misses_in_a_row + 1 if missed else 0
         return room
 
-    def _drains(self, now: Situation, seen: _Seen, scale: int) -> Rate:
+    def _drains(self, now: Situation, seen: _Seen, scale: int) -> Rate | None:
         """The budget at which the queue that a miss left is gone within the twentieth of the next window that p95 does not see.
 
-        A queue of q seconds drains in q / (1 - rho). Where even an empty link would take longer, the next window is lost anyway.
+        A queue of q seconds drains in q / (1 - rho). Where even an empty link would take longer, the next window is lost anyway: None, as
+        where no miss left a queue.
         """
         delay_ms = now.reading.delay_p95_ms
         if not self.misses_in_a_row or delay_ms is None or now.counters is None:
-            return Rate(scale)
+            return None
         rho = 1 - (delay_ms - now.objective.delay_ms / 2) / (UNSEEN * 1e3 * now.reading.window_s)
         drains = rho * self.capacity.knee * scale - seen.others_bps
-        return Rate(round(drains)) if drains >= now.floor else Rate(scale)
+        return Rate(round(drains)) if drains >= now.floor else None
 
     def _seen(self, now: Situation, signal: float) -> _Seen:
         """Put together what the window says of the link."""
