@@ -27,6 +27,7 @@ never changes.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
@@ -55,11 +56,8 @@ class Shape(Protocol):
         """Bits per second in the step whose middle is at `at_s`."""
 
 
-class Timed(NamedTuple):
-    """A rate that depends on time alone: one value a step of `step_s`, over and over."""
-
-    bps: Sequence[float]
-    step_s: Sequence[float]
+class _WithoutChance:
+    """A rate that time alone decides."""
 
     def start(self, n: int, _rng: Generator) -> Floats:
         """Nothing to remember."""
@@ -68,6 +66,14 @@ class Timed(NamedTuple):
     def advance(self, state: Floats, _at_s: float, _step_s: float, _rng: Generator) -> Floats:
         """Nothing happens by chance."""
         return state
+
+
+@dataclass(frozen=True)
+class Timed(_WithoutChance):
+    """A rate that depends on time alone: one value a step of `step_s`, over and over."""
+
+    bps: Sequence[float]
+    step_s: Sequence[float]
 
     def rate(self, _state: Floats, at_s: float) -> float:
         """The part that this instant lies in."""
@@ -79,58 +85,37 @@ class Timed(NamedTuple):
         return self.bps[-1]
 
 
-class Trace(NamedTuple):
+@dataclass(frozen=True)
+class Trace(_WithoutChance):
     """A recorded rate, one value a second."""
 
     bps: Sequence[float]
-
-    def start(self, n: int, _rng: Generator) -> Floats:
-        """Nothing to remember."""
-        return np.empty((n, 0))
-
-    def advance(self, state: Floats, _at_s: float, _step_s: float, _rng: Generator) -> Floats:
-        """Nothing happens by chance."""
-        return state
 
     def rate(self, _state: Floats, at_s: float) -> float:
         """The value of this second."""
         return self.bps[int(at_s) % len(self.bps)]
 
 
-class Sine(NamedTuple):
+@dataclass(frozen=True)
+class Sine(_WithoutChance):
     """Between two rates, once a period."""
 
     low: float
     high: float
     period_s: float
 
-    def start(self, n: int, _rng: Generator) -> Floats:
-        """Nothing to remember."""
-        return np.empty((n, 0))
-
-    def advance(self, state: Floats, _at_s: float, _step_s: float, _rng: Generator) -> Floats:
-        """Nothing happens by chance."""
-        return state
-
     def rate(self, _state: Floats, at_s: float) -> float:
         """The wave at this instant."""
         return (self.low + self.high) / 2 + (self.high - self.low) / 2 * math.sin(2 * math.pi * at_s / self.period_s)
 
 
-class Ramp(NamedTuple):
+@dataclass(frozen=True)
+class Ramp(_WithoutChance):
     """A saw's tooth: up within a period, and down at once."""
 
     low: float
     high: float
     period_s: float
-
-    def start(self, n: int, _rng: Generator) -> Floats:
-        """Nothing to remember."""
-        return np.empty((n, 0))
-
-    def advance(self, state: Floats, _at_s: float, _step_s: float, _rng: Generator) -> Floats:
-        """Nothing happens by chance."""
-        return state
 
     def rate(self, _state: Floats, at_s: float) -> float:
         """So far up at this instant."""
