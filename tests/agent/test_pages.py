@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnet.agent.exposition import EDGES_S, Family, Type, render
-from detnet.agent.http import LONGEST_HEAD_BYTES, MOST, Answer, listen
 from detnet.errors import InputError
 from detnet.sense.agent_page import parse
 from detnet.sense.histogram import EDGES_US, Histogram
 from detnet.sense.scrape import fetched
+from detnet.serve.exposition import EDGES_S, Family, Type, render
+from detnet.serve.http import LONGEST_HEAD_BYTES, MOST, Answer, listen
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

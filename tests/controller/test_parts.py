@@ -11,12 +11,9 @@ import pytest
 from controller.plant import reading
 from controller.test_links import PODS, WRITTEN, links
 from controller.test_plan import made, policy
-from detnet.agent.exposition import Family, Type, render
-from detnet.agent.http import Answer as AgentAnswer
-from detnet.agent.http import listen as agent_listen
 from detnet.control.decision import Decision, Verdict
 from detnet.control.reading import Quality
-from detnet.controller import http, journal, metrics, reload, status
+from detnet.controller import journal, metrics, reload, status
 from detnet.controller.diary import RECENT, Diary, LinkEntry
 from detnet.controller.readings import Agents, addresses
 from detnet.errors import InputError
@@ -25,6 +22,8 @@ from detnet.kube.ledger import Fate
 from detnet.kube.views import Address, Meta, Node, NodeStatus
 from detnet.policy.types import Status
 from detnet.sense.histogram import EDGES_US, Histogram
+from detnet.serve import http
+from detnet.serve.exposition import Family, Type, render
 from kube_room.clusters import until
 
 if TYPE_CHECKING:
@@ -171,7 +170,10 @@ async def _get(port: int, request: bytes) -> bytes:
 
 @pytest.mark.asyncio
 async def test_pages_answer_what_is_asked_and_refuse_the_rest() -> None:
-    server = await http.listen("127.0.0.1", 0, {"/healthz": lambda: http.Answer("ok\n")})
+    async def healthz() -> http.Answer:
+        return http.Answer("ok\n")
+
+    server = await http.listen("127.0.0.1", 0, {"/healthz": healthz})
     port = server.sockets[0].getsockname()[1]
     async with server:
         for request, status_line in (
@@ -188,7 +190,7 @@ async def test_pages_answer_what_is_asked_and_refuse_the_rest() -> None:
 async def test_agents_are_asked_for_their_links_and_one_that_is_gone_no_more() -> None:
     sent = 0
 
-    async def page() -> AgentAnswer:
+    async def page() -> http.Answer:
         nonlocal sent
         sent += 1000
         flow = {"class": "critical", "source": "n1", "destination": "n2"}
@@ -198,9 +200,9 @@ async def test_agents_are_asked_for_their_links_and_one_that_is_gone_no_more() -
             Family(f"detnet_flow_{name}_seconds", Type.HISTOGRAM, "x", [(flow, Histogram(counts))])
             for name in ("ipdv", "pdv", "delay")
         ]
-        return AgentAnswer(render([*histograms, Family("detnet_flow_sent_total", Type.COUNTER, "x", [(flow, sent)])]))
+        return http.Answer(render([*histograms, Family("detnet_flow_sent_total", Type.COUNTER, "x", [(flow, sent)])]))
 
-    server = await agent_listen("127.0.0.1", 0, {"/metrics": page})
+    server = await http.listen("127.0.0.1", 0, {"/metrics": page})
     woken: list[float] = []
     async with server:
         agents = Agents(server.sockets[0].getsockname()[1], 1.0, lambda: woken.append(time.monotonic()))

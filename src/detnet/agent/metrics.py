@@ -16,7 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from detnet.agent.aims import State
-from detnet.agent.exposition import Family, Type
+from detnet.serve.exposition import Family, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from detnet.agent import exposition, metrics
+from detnet.agent import metrics
 from detnet.agent.cilium import Cilium, Pacing
 from detnet.agent.enforcer import Enforcer
-from detnet.agent.http import Answer, listen
 from detnet.agent.log import say
 from detnet.agent.networks import Networks
 from detnet.agent.node_link import read_link
@@ -33,6 +32,8 @@ from detnet.kube.client import Client, Selection, connect
 from detnet.kube.reflector import SILENCE_S, Reflector
 from detnet.kube.store import Store
 from detnet.kube.views import NODES, PODS, Node, Pod
+from detnet.serve import exposition
+from detnet.serve.http import Answer, listen
 
 if TYPE_CHECKING:
     from typing import NoReturn

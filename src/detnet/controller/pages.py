@@ -11,12 +11,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from detnet.controller import metrics
-from detnet.controller.http import Answer
 from detnet.kube.annotations import PER_S
 from detnet.kube.reflector import SILENCE_S
+from detnet.serve.http import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from detnet.controller.service import Controller
 
@@ -29,11 +29,11 @@ class Pages:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
 
-    def all(self) -> dict[str, Callable[[], Answer]]:
+    def all(self) -> dict[str, Callable[[], Awaitable[Answer]]]:
         """Each page by its path."""
         return {"/healthz": self.healthz, "/readyz": self.readyz, "/metrics": self.metrics, "/decisions": self.decisions}
 
-    def healthz(self) -> Answer:
+    async def healthz(self) -> Answer:
         """Whether rounds go on, where we lead."""
         rounds = self._controller.rounds
         marks_s = len(self._controller.world.pods) / PER_S  # a new leader marks every managed pod in its first round
@@ -41,7 +41,7 @@ class Pages:
             return Answer("the last round does not end\n", HTTPStatus.SERVICE_UNAVAILABLE)
         return Answer("ok\n")
 
-    def readyz(self) -> Answer:
+    async def readyz(self) -> Answer:
         """Whether we could lead at once."""
         for kind, health in self._controller.world.health.items():
             if health.contact_s is None:
@@ -54,7 +54,7 @@ class Pages:
             return Answer("nothing was planned yet\n", HTTPStatus.SERVICE_UNAVAILABLE)
         return Answer("ok, leading\n" if self._controller.rounds.leads else "ok, following\n")
 
-    def metrics(self) -> Answer:
+    async def metrics(self) -> Answer:
         """All metrics."""
         controller, now_s = self._controller, time.monotonic()
         readings = {node: controller.readings.latest(node) for node in controller.world.plan.links}
@@ -69,7 +69,7 @@ class Pages:
         )
         return Answer(metrics.page(controller.counts, standing), content_type=metrics.CONTENT_TYPE)
 
-    def decisions(self) -> Answer:
+    async def decisions(self) -> Answer:
         """The last decisions, the oldest first, a line of JSON each, as in the journal."""
         lines = [line.decode() for line in self._controller.diary.recent]
         return Answer("\n".join([*lines, ""]) if lines else "", content_type="application/x-ndjson")

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from detnet.controller.diary import Diary
-from detnet.controller.http import listen
 from detnet.controller.log import Log
 from detnet.controller.metrics import Counts
 from detnet.controller.pages import Pages
@@ -36,6 +35,7 @@ from detnet.kube.lease import Timing
 from detnet.kube.ledger import Fate
 from detnet.kube.recorder import Recorder
 from detnet.policy.types import OnRelease
+from detnet.serve.http import listen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

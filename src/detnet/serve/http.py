@@ -1,4 +1,4 @@
-"""Pages for programs: `/metrics`, `/healthz`, `/readyz`, over HTTP/1.1, one answer a connection.
+"""Pages for programs, such as `/metrics`, over HTTP/1.1, one answer a connection.
 
 Invariants: only GET of a page that is known is answered with it; a client that is slow, silent or long-winded is dropped, and there are
 never more than `MOST` of them.

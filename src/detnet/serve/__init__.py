@@ -1,0 +1,1 @@
+"""What services show of themselves to programs, over HTTP."""
