@@ -1,6 +1,6 @@
 # The only task runner. Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: manifests help demo test lint bench crds venv clean
+.PHONY: manifests bpf help demo test lint bench crds venv clean
 
 PYTHON ?= python3
 RUN := .venv/bin
@@ -31,6 +31,9 @@ bench: .venv/.dev ## Benchmarks: cost of measuring and deciding
 crds: .venv/.runtime ## Renew the CRD and its reference from the types
 	$(RUN)/python -m detnet.policy.crd > deploy/chart/crds/qospolicies.yaml
 	$(RUN)/python -m detnet.policy.docs > docs/qospolicy.md
+
+bpf: ## Compile the eBPF programs anew (needs clang and libbpf's headers)
+	scripts/bpf src/detnet/datapath/bpf/flows.c src/detnet/datapath/bpf/flows.o
 
 venv: .venv/.runtime ## Only .venv with the detnet command
 
