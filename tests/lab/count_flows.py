@@ -10,6 +10,7 @@ import json
 import socket
 import struct
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from detnet.datapath.bpf import flows
@@ -29,7 +30,7 @@ FOUND_OF, MEAN_OF = 16, 256
 def deviations_us(stamps_ns: Sequence[int]) -> list[float]:
     """What the program is to count, written once more: |gap - mean gap|, from the seventeenth gap on."""
     period_ns, found = 0.0, []
-    for number, (before, now) in enumerate(zip(stamps_ns, stamps_ns[1:], strict=False), start=1):
+    for number, (before, now) in enumerate(pairwise(stamps_ns), start=1):
         gap_ns = now - before
         if number > FOUND_OF:
             found.append(abs(gap_ns - period_ns) / 1000)
