@@ -1,20 +1,25 @@
 # The only task runner. Two commands do everything on a fresh machine: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: manifests bpf help demo test lint bench crds venv clean
+.PHONY: help demo demo-kube test lint bench soak-lease soak-faults crds bpf manifests venv clean
 
 PYTHON ?= python3
 RUN := .venv/bin
 # Options of the demo, such as DEMO_FLAGS="--law autorate --duration 3m": what `detnet lab run` and `detnet sim run` both take.
 DEMO_FLAGS ?=
+# What the loop reads. demo: stamp (unless given), scrape, prometheus. demo-kube: what the controller reads; by default it asks the agents.
+SENSOR ?=
 NO_LAB := 3# what detnet exits with where the machine lacks what a lab needs; it has said what, and what to do
 
 help: ## Show what can be made
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 demo: .venv/.runtime ## Close the loop on real packets (90 s), or in a model where no lab can be; results in results/latest
-	@$(RUN)/detnet lab run $(DEMO_FLAGS) || { code=$$?; [ $$code -eq $(NO_LAB) ] || exit $$code; \
+	@$(RUN)/detnet lab run $(if $(SENSOR),--sensor $(SENSOR)) $(DEMO_FLAGS) || { code=$$?; [ $$code -eq $(NO_LAB) ] || exit $$code; \
 	echo 'No namespaces here (why: see above). The same run from a model of the network instead: none of it is real packets.'; \
 	$(RUN)/detnet sim run $(DEMO_FLAGS); }
+
+demo-kube: .venv/.runtime ## The quick start on a fresh Kubernetes of its own, measured (root; the first time builds it: ten minutes)
+	@$(RUN)/detnet lab run --engine kube $(if $(SENSOR),--sensor $(SENSOR)) $(DEMO_FLAGS)
 
 test: .venv/.dev lint ## Lint, types, layers and every test
 	$(RUN)/pytest $(PYTEST_FLAGS)
@@ -24,6 +29,12 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
+
+soak-lease: .venv/.dev ## Two replicas on one real Lease, fifty faults, a judge over the audit log (root; about an hour)
+	$(RUN)/python -m bench.lease $(SOAK_FLAGS)
+
+soak-faults: .venv/.dev ## Every fault that a cluster does to a controller, on a real API server (root; a quarter of an hour)
+	$(RUN)/python -m bench.faults $(SOAK_FLAGS)
 
 bench: .venv/.dev ## Benchmarks: cost of measuring and deciding
 	$(RUN)/python -m bench

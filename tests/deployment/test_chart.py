@@ -54,6 +54,15 @@ def test_every_value_stands_under_its_meaning() -> None:
             assert before.strip().startswith("# "), line
 
 
+@pytest.mark.usefixtures("helm")
+def test_where_nothing_learned_is_kept_there_is_no_right_to_keep_it() -> None:
+    def names(changed: dict[str, str]) -> set[str]:
+        return {one["metadata"]["name"] for one in rendered(changed) if one["kind"] in {"Role", "RoleBinding"}}
+
+    assert "ml-controller-state" in names({})
+    assert "ml-controller-state" not in names({"controller.config.checkpoint.intervalSeconds": "0"})
+
+
 def test_chart_and_manifests_have_the_same_files() -> None:
     templates = {path.name for path in (CHART / "templates").glob("*.yaml")}
     assert set(manifests.FILES.values()) == templates
@@ -122,6 +131,17 @@ def test_whatever_the_values_the_objects_are_valid_and_the_configuration_says_th
     assert config.journal.file == changed.get("controller.config.journal.file", settings.Settings().journal.file)
     assert bool([one for one in objects if one["kind"] == "DaemonSet"]) == (changed.get("agent.enabled") != "false")
     assert bool([one for one in objects if one["kind"] == "NetworkPolicy"]) == (changed.get("networkPolicy.enabled") != "false")
+
+
+@pytest.mark.parametrize(
+    ("file", "mounted"), [("/dev/stdout", None), ("", None), ("/var/lib/detnet/journal.ndjson", "/var/lib/detnet")]
+)
+@pytest.mark.usefixtures("helm")
+def test_a_journal_in_a_file_has_a_volume_and_another_has_none(file: str, mounted: str | None) -> None:
+    spec = only(rendered({"controller.config.journal.file": file}), "Deployment")["spec"]["template"]["spec"]
+    mounts = {it["name"]: it["mountPath"] for it in spec["containers"][0]["volumeMounts"]}
+    assert mounts.get("journal") == mounted
+    assert ("journal" in {it["name"] for it in spec["volumes"]}) == (mounted is not None)
 
 
 @pytest.mark.usefixtures("helm")

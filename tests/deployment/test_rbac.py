@@ -14,13 +14,14 @@ import pytest
 
 from deployment.objects import manifest, only
 from detnet.agent.cilium import Cilium, Pacing
-from detnet.controller import settings
+from detnet.controller import checkpoint, settings
 from detnet.kube.annotations import Annotator
 from detnet.kube.client import Selection
 from detnet.kube.election import Election
-from detnet.kube.lease import Fence
+from detnet.kube.lease import Fence, Timing
 from detnet.kube.recorder import REFRESH_S, Recorder, Subject
 from detnet.kube.reflector import Reflector
+from detnet.kube.shelf import Put, Shelf
 from detnet.kube.store import Store
 from detnet.kube.views import EGRESS, GROUP, NODES, PODS, PRIORITY, RECORD, Custom, Node, Pod, custom
 from detnet.policy.types import PLURAL, VERSION
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 POLICIES = custom(GROUP, VERSION, PLURAL)
 LEASE, HOME = settings.Settings().lease.name, "kube-system"
+SHELVES = [checkpoint.shelf_name(LEASE, number) for number in range(checkpoint.SHELVES)]
 
 
 class Right(NamedTuple):
@@ -65,6 +67,12 @@ CONTROLLER: dict[Right, Use] = {
     ),
     Right("coordination.k8s.io", "leases", "get", LEASE, HOME): Use("who holds it", "detnet.kube.election"),
     Right("coordination.k8s.io", "leases", "patch", LEASE, HOME): Use("to take, renew and give it back", "detnet.kube.election"),
+    Right("", "configmaps", "create", namespace=HOME): Use("no shelf is there at first", "detnet.kube.shelf"),
+    **{Right("", "configmaps", "get", shelf, HOME): Use("what laws had learned", "detnet.kube.shelf") for shelf in SHELVES},
+    **{
+        Right("", "configmaps", "patch", shelf, HOME): Use("what they have learned since", "detnet.kube.shelf")
+        for shelf in SHELVES
+    },
 }
 AGENT: dict[Right, Use] = {
     Right("", "pods", "list"): Use("the limits of its node's pods", "detnet.kube.reflector"),
@@ -190,7 +198,7 @@ async def _work(it: Cluster, fake: FakeApi) -> None:
     nodes: Store[Node] = Store()
     policies: Store[Custom] = Store()
     followers = (Reflector(it.client, PODS, pods), Reflector(it.client, NODES, nodes), Reflector(it.client, POLICIES, policies))
-    election = Election(it.client, HOME, LEASE, "me")
+    election = Election(it.client, HOME, LEASE, "me", timing=Timing(duration_s=3, renew_deadline_s=2, retry_s=0.1))
     tasks = [*(asyncio.create_task(one.run()) for one in followers), asyncio.create_task(election.run(_lead))]
     try:
         await until(lambda: fake.count("GET", "", watch=True) == len(followers) and fake.count("POST", "/leases") == 1)
@@ -203,6 +211,10 @@ async def _work(it: Cluster, fake: FakeApi) -> None:
         recorder = Recorder(it.client, "me", clock=lambda: next(now_s))
         for _ in range(2):
             await recorder.tell(Subject("v1", "Pod", "telemetry", it.namespace), "Paced", "to 10M", action="Pace")
+        for name in SHELVES:
+            shelf = Shelf(it.client, HOME, name, _Boss(), write_s=2.5)
+            assert await shelf.put({"node1": b"first"}) is await shelf.put({"node1": b"later"}) is Put.WRITTEN
+        await until(lambda: fake.count("PATCH", "/leases/") > 0)  # it is renewed
     finally:
         for task in tasks:
             task.cancel()

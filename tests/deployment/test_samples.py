@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deployment.objects import called, manifest, only, pod_specs, sample_files, samples
+from detnet.control import codec
 from detnet.lab.workloads import dashboard, robot, scanner, telemetry
+from detnet.lab.workloads.told import Goodput
 from detnet.policy.selector import matches
 from detnet.policy.types import Mode, OnRelease
 from detnet.policy.validate import Policy, check
+from detnet.sense.probe_window import ProbeWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -129,6 +132,14 @@ def test_what_a_pod_runs_takes_its_command(it: Object) -> None:
     assert command[3] in usage.stdout
 
 
+def test_critical_pods_and_no_others_have_a_processor_of_their_own() -> None:
+    asked = {name: spec["containers"][0]["resources"] for name, spec in pod_specs(samples()) if name in DEPLOYMENTS}
+    more = {name for name, it in asked.items() if it["requests"]["cpu"] == "250m"}
+    assert more == {"robot-control", "robot-arm", "safety-scanner", "safety-plc"}
+    assert {it["requests"]["cpu"] for name, it in asked.items() if name not in more} == {"10m"}
+    assert {it["limits"]["memory"] for it in asked.values()} == {"128Mi"}
+
+
 @contextmanager
 def started(workload: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", f"detnet.lab.workloads.{workload}", *words]
@@ -146,6 +157,33 @@ def test_without_a_namespace_a_workload_works_where_it_is() -> None:
         arm.settimeout(30)
         with started("robot", "send", "--to", HERE):
             assert len(arm.recv(2048)) == robot.PAYLOAD_BYTES
+
+
+def test_the_arm_reports_the_commands_that_came() -> None:
+    with started("robot", "receive", "--report") as arm, started("robot", "send", "--to", HERE):
+        assert arm.stdout is not None
+        decode = codec.decoder(ProbeWindow)
+        windows = [decode(arm.stdout.readline()) for _ in range(3)]
+    assert windows[-1].received > 0
+    assert windows[-1].delay_p95_ms is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: TCP:80 cannot be listened on")
+def test_the_collector_reports_the_bytes_that_came() -> None:
+    with started("telemetry", "collect", "--report") as collector, started("telemetry", "post", "--to", HERE, "--rate=1e8"):
+        assert collector.stdout is not None
+        decode = codec.decoder(Goodput)
+        windows = [decode(collector.stdout.readline()) for _ in range(3)]
+    assert sum(window.received_bytes for window in windows) > 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="not root: TCP:80 cannot be listened on")
+def test_the_viewer_reports_the_pages_that_came() -> None:
+    with started("dashboard", "serve"), started("dashboard", "view", "--to", HERE, "--report") as viewer:
+        assert viewer.stdout is not None
+        window = codec.decoder(Goodput)(viewer.stdout.readline())
+    assert window.received_bytes % dashboard.PAGE_BYTES == 0
+    assert window.received_bytes > 0
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="not root: TCP:80 cannot be listened on")

@@ -72,6 +72,17 @@ def test_status_and_up_tell_a_kubeconfig_that_only_its_owner_can_read(cluster: C
     assert stat.S_IMODE(Path(row["kubeconfig"]).stat().st_mode) == 0o600
 
 
+def test_all_pods_together_weigh_more_than_one_other_process_of_the_machine(cluster: Cluster) -> None:
+    files = [
+        path for name in ("cpu.shares", "cpu.weight") for path in Path("/sys/fs/cgroup").glob(f"**/dk-{cluster.name}/{name}")
+    ]
+    assert files
+    assert {path.name: path.read_text().strip() for path in files}.items() <= {
+        "cpu.shares": "10240",
+        "cpu.weight": "1000",
+    }.items()
+
+
 @pytest.mark.usefixtures("no_pods_left")
 def test_pods_of_two_nodes_talk_over_vxlan_through_the_bottleneck(cluster: Cluster) -> None:
     cluster.run_pod("sink", "node2", SINK)

@@ -1,6 +1,7 @@
-"""Counts the robot's flow at a cable by the program in the kernel, and traces the same packets at the same place, for a while.
+"""Counts a flow at a cable by the program in the kernel, and traces the same packets at the same place, for a while.
 
-Usage: python count_flows.py INTERFACE SECONDS. Run inside a node of the lab; prints one line of JSON.
+Usage: python count_flows.py INTERFACE SECONDS [UDP_PORT]; the port is the robot's unless given.
+Run inside a node of the lab; prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def deviations_us(stamps_ns: Sequence[int]) -> list[float]:
     return found
 
 
-async def traced(interface: str, seconds: float) -> list[int]:
+async def traced(interface: str, seconds: float, port: int) -> list[int]:
     """The kernel's stamps of the flow's packets."""
     loop = asyncio.get_running_loop()
     stamps: list[int] = []
@@ -50,7 +51,7 @@ async def traced(interface: str, seconds: float) -> list[int]:
 
         def take() -> None:
             data, ancillary, _, source = sock.recvmsg(256, 64)
-            if source[1] == ETH_P_IP and data[9] == socket.IPPROTO_UDP and struct.unpack_from("!H", data, 22)[0] == PORT:
+            if source[1] == ETH_P_IP and data[9] == socket.IPPROTO_UDP and struct.unpack_from("!H", data, 22)[0] == port:
                 at_s, at_ns = struct.unpack("=qq", ancillary[0][2][:16])
                 stamps.append(at_s * 10**9 + at_ns)
 
@@ -60,12 +61,12 @@ async def traced(interface: str, seconds: float) -> list[int]:
     return stamps
 
 
-async def count(counter: FlowCounter, interface: str, seconds: float) -> dict[str, Any]:
+async def count(counter: FlowCounter, interface: str, seconds: float, port: int) -> dict[str, Any]:
     async with Links() as links:
         number = await links.index(interface)
-        counter.watch(number, UDP, PORT)
+        counter.watch(number, UDP, port)
         await counter.attach(links, number)
-        stamps = await traced(interface, seconds)
+        stamps = await traced(interface, seconds, port)
         await flows.remove(links, number)
         left = [it async for it in await links.netlink.get_filters(index=number, parent=0xFFFF_FFF2)]
     ((series, counted),) = counter.arrivals()
@@ -76,18 +77,19 @@ async def count(counter: FlowCounter, interface: str, seconds: float) -> dict[st
         "pauses": counted.pauses,
         "p95_us": Histogram(counted.samples).quantile_us(0.95),
         "traced_p95_us": Histogram.of(deviations_us(stamps)).quantile_us(0.95),
+        "samples": counted.samples,
         "filters_left": len(left),
     }
 
 
-def main(interface: str, seconds: str) -> None:
+def main(interface: str, seconds: str, port: str = str(PORT)) -> None:
     try:
         counter = FlowCounter([int(edge * 1000) for edge in EDGES_US])
     except OSError as error:
         print(json.dumps({"refused": str(error)}))
         return
     with counter:
-        print(json.dumps(asyncio.run(count(counter, interface, float(seconds)))))
+        print(json.dumps(asyncio.run(count(counter, interface, float(seconds), int(port)))))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import msgspec
 import pytest
 
 from detnet.cli import sim as command
+from detnet.cli.options import RunOptions
 from detnet.cli.output import Format
 from detnet.control import codec
 from detnet.controller.journal import load
@@ -22,6 +23,10 @@ from detnet.units import mbps
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+def run_command(*, seed: int = 1, **options: Any) -> int:
+    return command.run(options=RunOptions(**options), seed=seed)
 
 
 def config(*, seed: int = 1, duration_s: float = 48.0, link_mbps: float = 200, load: str = "constant") -> SimConfig:
@@ -80,16 +85,16 @@ async def test_the_devices_have_the_forms_of_the_real_ones() -> None:
 
 
 def test_the_command_leaves_the_files_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.run(duration="30s", out=tmp_path, form=Format.JSON) == 0
+    assert run_command(duration="30s", out=tmp_path, form=Format.JSON) == 0
     summary = msgspec.json.decode(capsys.readouterr().out, type=Summary)
     assert summary.phases[Phase.CONTROLLED].windows == 10
     folder = tmp_path / "latest"
     names = {path.name for path in folder.iterdir()}
     assert names == {"summary.json", "readings.csv", "journal.ndjson", "report.html", "report.md"}
     assert len(load(folder / "journal.ndjson")) == 15
-    assert command.run(duration="12s", out=tmp_path, form=Format.CSV) == 0
+    assert run_command(duration="12s", out=tmp_path, form=Format.CSV) == 0
     assert capsys.readouterr().out.startswith("phase,")
-    assert command.run(duration="12s", out=tmp_path) == 0
+    assert run_command(duration="12s", out=tmp_path) == 0
     assert "uncontrolled" in capsys.readouterr().out
 
 
@@ -104,7 +109,7 @@ def test_bad_input_names_the_option_and_what_is_allowed(tmp_path: Path) -> None:
         ("--queue", "1ms to 2s", {"queue": "1h"}),
     ):
         with pytest.raises(InputError, match=field) as caught:
-            command.run(out=tmp_path, **options)
+            run_command(out=tmp_path, **options)
         assert allowed in str(caught.value)
         assert caught.value.exit_code == 2
 
@@ -154,7 +159,7 @@ def test_a_lab_that_does_not_run_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_run_that_is_ended_early_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(SimPacer, "apply", mock.AsyncMock(side_effect=KeyboardInterrupt))
-    assert command.run(duration="12s", out=tmp_path) == 130
+    assert run_command(duration="12s", out=tmp_path) == 130
     summary = msgspec.json.decode((tmp_path / "latest" / "summary.json").read_bytes(), type=Summary)
     assert summary.interrupted
     assert summary.phases[Phase.UNCONTROLLED].windows > 0

@@ -31,6 +31,10 @@ app.command("detnet.cli.compare:compare")
 app.command("detnet.cli.soak:soak")
 app.command("detnet.cli.agent:agent")
 app.command("detnet.cli.controller:controller")
+app.command("detnet.cli.status:status")
+app.command("detnet.cli.plan:plan")
+app.command("detnet.cli.preflight:preflight")
+app.command("detnet.cli.release:release")
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from detnet.cli.options import Duration, Floor, FormatOption, Interval, Law, Link, Load, Out, Pods, Queue
+from detnet.cli.options import FormatOption, Link, Load, Queue, RunOptions
 from detnet.cli.output import Format, show
 from detnet.errors import InputError
 from detnet.lab import labs
@@ -26,7 +26,7 @@ app = App(
     help="A three-node network in namespaces: no root needed, and the kernel cleans up. As root, also a real Kubernetes.",
 )
 
-Name = Annotated[str, Parameter(help="Name of the lab.")]
+Name = Annotated[str, Parameter(help="Name of the lab; of a run, run-PID unless given.")]
 _NETNS_ONLY, _KUBE_ONLY = "only with --engine netns", "only with --engine kube"
 
 
@@ -37,47 +37,31 @@ class Engine(StrEnum):
     KUBE = "kube"
 
 
+EngineOption = Annotated[Engine, Parameter(help="netns: plain processes. kube: a real Kubernetes with Flannel; needs root.")]
+
+
 @app.command
 def run(
     *,
-    duration: Duration = "90s",
-    law: Law = "step",
-    link: Link = "200M",
-    queue: Queue = "50ms",
-    floor: Floor = "10M",
-    interval: Interval = "1s",
-    pods: Pods = 4,
-    load: Load = "constant",
-    sensor: Annotated[str, Parameter(help="Where readings come from: stamp.")] = "stamp",
-    out: Out = Path("results"),
+    options: RunOptions = RunOptions(),  # noqa: B008 - it cannot be changed
+    engine: EngineOption = Engine.NETNS,
+    sensor: Annotated[
+        str | None,
+        Parameter(help="Where readings come from. netns: stamp, scrape or prometheus. kube: what the controller reads, scrape."),
+    ] = None,
     name: Name = "",
-    form: FormatOption = Format.TABLE,
 ) -> int:
-    """Run quiet, uncontrolled and controlled phases on real packets, and report."""
-    config = LabConfig(
-        name=name or f"run-{os.getpid()}",
-        purpose=Purpose.RUN,
-        duration_s=parse_duration_s(duration, "--duration"),
-        law=law,
-        link=Rate.parse(link, "--link"),
-        queue_s=parse_duration_s(queue, "--queue"),
-        floor=Rate.parse(floor, "--floor"),
-        interval_s=parse_duration_s(interval, "--interval"),
-        pods=pods,
-        load=_load(load),
-        sensor=sensor,
-        out=str(out.resolve()),
-        form=form.value,
-    )
-    return labs.run(config)
+    """Run quiet, uncontrolled and controlled phases on real packets, and report. kube: the quick start on a fresh cluster."""
+    if engine is Engine.KUBE:
+        return _run_kube(options, sensor, name)
+    load, out = _load(options.load or "constant"), str(options.out.resolve())
+    return labs.run(options.lab_config(name or f"run-{os.getpid()}", load=load, sensor=sensor or "stamp", out=out))
 
 
 @app.command
 def up(
     *,
-    engine: Annotated[
-        Engine, Parameter(help="netns: plain processes. kube: a real Kubernetes with Flannel; needs root.")
-    ] = Engine.NETNS,
+    engine: EngineOption = Engine.NETNS,
     link: Link = "200M",
     queue: Queue = "50ms",
     pods: Annotated[int | None, Parameter(help="Telemetry pods that send in bulk; 4 unless given. Only with netns.")] = None,
@@ -161,6 +145,32 @@ def _up_kube(config: KubeConfig) -> None:
     print(f"Cluster {config.name} is up (process {cluster.pid}). Use it: export KUBECONFIG={cluster.config.kubeconfig}")
     print(f"Look around: detnet lab exec --name {config.name} node1 -- tc -s qdisc show dev uplink")
     print(f"End it: detnet lab down --name {config.name}")
+
+
+def _run_kube(options: RunOptions, sensor: str | None, name: str) -> int:
+    from detnet.lab.kube.demo import run as demo  # noqa: PLC0415 - reports are heavy, and only a run needs them
+    from detnet.lab.kube.demo.config import DemoConfig  # noqa: PLC0415 - likewise
+
+    _refuse("--floor", options.floor, _NETNS_ONLY)
+    _refuse("--interval", options.interval, _NETNS_ONLY)
+    _refuse("--load", None if options.load == "constant" else options.load, _NETNS_ONLY)
+    cluster = KubeConfig(
+        name=name or f"run-{os.getpid()}",
+        link=Rate.parse(options.link, "--link"),
+        queue_s=parse_duration_s(options.queue, "--queue"),
+        nodes=2,
+    )
+    config = DemoConfig(
+        cluster=cluster,
+        root=Path.cwd(),
+        out=options.out.resolve(),
+        duration_s=parse_duration_s(options.duration, "--duration"),
+        pods=options.pods,
+        law=options.law or "",
+        sensor=sensor or "scrape",
+        form=options.form.value,
+    )
+    return demo.run(config, _progress)
 
 
 def _progress(line: str) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - cyclopts reads the annotations of commands at run time
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from detnet.cli.options import Duration, Floor, FormatOption, Interval, Law, Link, Load, Out, Pods, Queue
+from detnet.cli.options import FormatOption, RunOptions
 from detnet.cli.output import Format, show
-from detnet.lab.config import LabConfig, Purpose
 from detnet.sim import validate as validation
 from detnet.sim.config import SimConfig
 from detnet.sim.reported import reported_run
-from detnet.units import Rate, parse_duration_s
+from detnet.units import parse_duration_s
 
 app = App(name="sim", help="The lab's network in virtual time: hours of a link in seconds, the same reports.")
 
@@ -21,35 +20,9 @@ Seed = Annotated[int, Parameter(help="Of the noise: the same seed gives the same
 
 
 @app.command
-def run(
-    *,
-    duration: Duration = "90s",
-    law: Law = "step",
-    link: Link = "200M",
-    queue: Queue = "50ms",
-    floor: Floor = "10M",
-    interval: Interval = "1s",
-    pods: Pods = 4,
-    load: Load = "constant",
-    seed: Seed = 1,
-    out: Out = Path("results"),
-    form: FormatOption = Format.TABLE,
-) -> int:
+def run(*, options: RunOptions = RunOptions(), seed: Seed = 1) -> int:  # noqa: B008 - it cannot be changed
     """Run quiet, uncontrolled and controlled phases of a model of the lab, and report."""
-    lab = LabConfig(
-        name="sim",
-        purpose=Purpose.RUN,
-        duration_s=parse_duration_s(duration, "--duration"),
-        law=law,
-        link=Rate.parse(link, "--link"),
-        queue_s=parse_duration_s(queue, "--queue"),
-        floor=Rate.parse(floor, "--floor"),
-        interval_s=parse_duration_s(interval, "--interval"),
-        pods=pods,
-        load=load,
-        form=form.value,
-    )
-    return reported_run(SimConfig(lab=lab, seed=seed, out=str(out.resolve())))
+    return reported_run(SimConfig(lab=options.lab_config("sim"), seed=seed, out=str(options.out.resolve())))
 
 
 @app.command

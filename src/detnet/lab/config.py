@@ -19,7 +19,7 @@ MIN_DURATION_S = 12.0
 MAX_DURATION_S = 7 * 24 * 3600.0
 MIN_QUEUE_S = 0.001
 MAX_QUEUE_S = 2.0  # at 10 Gbit/s its bytes still fit the kernel's 32 bits
-SENSORS = ("stamp",)
+SENSORS = ("stamp", "scrape", "prometheus")
 
 
 class Purpose(StrEnum):

@@ -25,23 +25,23 @@ from detnet.errors import DetnetError
 from detnet.lab.driving import follow_conditions, follow_shape
 from detnet.lab.load import shape_named
 from detnet.lab.processes import WorkloadError
+from detnet.lab.prometheus import PageSensor
 from detnet.lab.scene import SURVIVABLE, WINDOW_S, Scene
 from detnet.lab.workloads.telemetry import BATCH_BYTES
 from detnet.report.run import Phase, Plan, Run, Settings, Window
+from detnet.sense.stamp import StampSensor
 from detnet.units import Rate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Coroutine, Mapping
 
-    from detnet.controller.journal import Entry, Journal
+    from detnet.controller.journal import Journal
     from detnet.lab.conditions import Conditions
     from detnet.lab.config import LabConfig
-    from detnet.sense.stamp import StampSensor
-
-    Observer = Callable[[Window, Entry | None], None]
+    from detnet.report.recording import Observer
 
 BASE_SHARE = 4  # without sight, best effort gets at most a quarter of the link
-_START_S = 15.0
+_START_S = 60.0  # a busy machine takes its time to start a dozen processes
 _SHARES = {Phase.QUIET: 1 / 6, Phase.UNCONTROLLED: 1 / 3, Phase.CONTROLLED: 1 / 2}
 _SETTLE_S = {Phase.QUIET: 2.0, Phase.UNCONTROLLED: 3.0, Phase.CONTROLLED: 10.0}
 
@@ -57,7 +57,7 @@ def settings_of(config: LabConfig) -> Settings:
         link_mbps=config.link.mbps,
         interval_s=config.interval_s,
         objective=ROBOT_CONTROL,
-        plan={phase: _plan(phase, config.duration_s * share) for phase, share in _SHARES.items()},
+        plan=plans(config.duration_s, _SETTLE_S),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         load=(
             f"{config.load}; {config.pods} telemetry pods posting batches of {BATCH_BYTES // 1024} KiB over TCP:80, "
@@ -71,7 +71,7 @@ def settings_under(config: LabConfig, conditions: Conditions) -> Settings:
     """What a run under conditions will be made of: one phase, under control from its first second."""
     return msgspec.structs.replace(
         settings_of(config),
-        plan={Phase.CONTROLLED: _plan(Phase.CONTROLLED, conditions.seconds)},
+        plan={Phase.CONTROLLED: _plan(conditions.seconds, _SETTLE_S[Phase.CONTROLLED])},
         load=(
             f"{conditions.title}; {len(conditions.link_bps)} steps of {conditions.step_s:g} s, for the link, others over UDP "
             f"and {config.pods} telemetry pods posting batches of {BATCH_BYTES // 1024} KiB over TCP:80"
@@ -80,8 +80,13 @@ def settings_under(config: LabConfig, conditions: Conditions) -> Settings:
     )
 
 
-def _plan(phase: Phase, seconds: float) -> Plan:
-    return Plan(seconds=round(seconds, 3), settle_s=round(min(_SETTLE_S[phase], seconds / 3), 3))
+def plans(duration_s: float, settle_s: Mapping[Phase, float]) -> dict[Phase, Plan]:
+    """How long each phase lasts, and settles at most."""
+    return {phase: _plan(duration_s * share, settle_s[phase]) for phase, share in _SHARES.items()}
+
+
+def _plan(seconds: float, settle_s: float) -> Plan:
+    return Plan(seconds=round(seconds, 3), settle_s=round(min(settle_s, seconds / 3), 3))
 
 
 def engine_of(config: LabConfig) -> Engine:
@@ -106,7 +111,7 @@ async def experiment(
         async with Scene(config, cross=conditions is not None) as scene:
             sensor = await scene.sensor()
             await _first_window(sensor)
-            if not scene.probe_has_realtime():
+            if config.sensor == StampSensor.name and not scene.probe_has_realtime():
                 note = "The probe had no real-time priority (only root gets it): its spacing scatters more, its delays do not."
                 run.settings = msgspec.structs.replace(run.settings, notes=(*run.settings.notes, note))
             phases = _Phases(config, run, scene, sensor, journal, observe)
@@ -116,11 +121,13 @@ async def experiment(
         raise
 
 
-async def _first_window(sensor: StampSensor) -> None:
-    """Wait for the probe's first window, which holds the start of every process and is not used."""
+async def _first_window(sensor: StampSensor | PageSensor) -> None:
+    """Wait for the first window, which holds the start of every process and is not used."""
     deadline_s = time.monotonic() + _START_S
-    while sensor.last_window is None:
+    while True:
         reading = await sensor.read()
+        if sensor.last_window is not None or (isinstance(sensor, PageSensor) and reading.trusted):
+            return
         if time.monotonic() > deadline_s:
             raise WorkloadError(f"the probe gave no window within {_START_S:g} s: {reading.quality_reason}")
 
@@ -129,7 +136,7 @@ class _Phases:
     """What the phases share."""
 
     def __init__(  # noqa: PLR0917 - the parts of one run, in the order of the data
-        self, config: LabConfig, run: Run, scene: Scene, sensor: StampSensor, journal: Journal, observe: Observer
+        self, config: LabConfig, run: Run, scene: Scene, sensor: StampSensor | PageSensor, journal: Journal, observe: Observer
     ) -> None:
         self._config, self._run, self._scene, self._sensor = config, run, scene, sensor
         self._journal, self._observe = journal, observe

@@ -12,7 +12,6 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,10 +22,6 @@ from detnet.lab.config import LabConfig, Purpose
 from detnet.lab.driving import TICK_S, follow_shape
 from detnet.lab.load import shape_named
 from detnet.lab.scene import Scene
-
-if TYPE_CHECKING:
-    from detnet.controller.journal import Entry
-    from detnet.report.run import Window
 
 READY = b"ready\n"
 FACTS = Path("/run/detnet/lab.json")  # what `detnet lab status` shows, read through /proc/PID/root
@@ -53,13 +48,11 @@ def _run(config: LabConfig, conditions: Conditions | None = None) -> int:
     # Imported here because they are heavy, and a lab that stays up needs none of them.
     from rich.console import Console  # noqa: PLC0415
 
-    from detnet.controller.journal import Journal  # noqa: PLC0415
     from detnet.lab.experiment import experiment, settings_of, settings_under  # noqa: PLC0415
     from detnet.report.finish import finish  # noqa: PLC0415
-    from detnet.report.folder import new_folder, point_latest  # noqa: PLC0415
-    from detnet.report.readings_csv import ReadingsCsv  # noqa: PLC0415
+    from detnet.report.folder import new_folder  # noqa: PLC0415
+    from detnet.report.recording import recorded  # noqa: PLC0415
     from detnet.report.run import Run  # noqa: PLC0415
-    from detnet.report.terminal import LiveTable  # noqa: PLC0415
     from detnet.report.write import write_report  # noqa: PLC0415
 
     run = Run(settings=settings_of(config) if conditions is None else settings_under(config, conditions))
@@ -72,18 +65,7 @@ def _run(config: LabConfig, conditions: Conditions | None = None) -> int:
     console.file.flush()
     code = 0
     try:
-        with (
-            Journal(folder / "journal.ndjson") as journal,
-            ReadingsCsv(folder / "readings.csv") as readings,
-            LiveTable(run.settings, console) as live,
-        ):
-
-            def observe(window: Window, entry: Entry | None) -> None:
-                if len(run.windows) == 1:
-                    point_latest(folder)
-                readings.write(window)
-                live.update(window, entry)
-
+        with recorded(run, folder, console) as (journal, observe):
             asyncio.run(experiment(config, run, journal, observe, conditions))
     except KeyboardInterrupt:
         console.file.write("Interrupted; the report covers what was measured.\n")

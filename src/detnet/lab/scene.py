@@ -21,7 +21,9 @@ from detnet.datapath import shaping
 from detnet.datapath.links import Links, Tap
 from detnet.lab import network, topology
 from detnet.lab.processes import Processes
+from detnet.lab.prometheus import page_sensor
 from detnet.lab.workloads import DSCP_EF, robot
+from detnet.lab.workloads.told import ScannerWindow
 from detnet.sense.link import LinkMeter
 from detnet.sense.stamp import StampSensor
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from detnet.lab.conditions import Step
     from detnet.lab.config import LabConfig
+    from detnet.lab.prometheus import PageSensor
     from detnet.units import Rate
 
 WINDOW_S = 1.0
@@ -38,14 +41,6 @@ SSID = 5201
 SURVIVABLE = ("probe", "reflector")  # when they die, the run goes on and shows what control does without sight
 _UNBOUNDED = -1
 _HOT_NODE = 1
-
-
-class ScannerWindow(msgspec.Struct):
-    """What the safety scanner measured on its own requests in one window."""
-
-    at_s: float
-    samples: int
-    rtt_p95_ms: float | None
 
 
 class Scene:
@@ -92,8 +87,17 @@ class Scene:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self._stack.aclose()
 
-    async def sensor(self) -> StampSensor:
-        """Start the probe beside the robot-control flow, in its class and size, and read it."""
+    async def sensor(self) -> StampSensor | PageSensor:
+        """Start what measures, and read it."""
+        if self._config.sensor != StampSensor.name:
+            paced = [pod.name for pod in self._paced()]
+            return await page_sensor(
+                self._config, self.processes, self._stack, ssid=SSID, cross=self._with_cross, best_effort=paced
+            )
+        return await self._stamp_sensor()
+
+    async def _stamp_sensor(self) -> StampSensor:
+        """Start the probe beside the robot-control flow, in its class and size."""
         size, period_s = robot.PAYLOAD_BYTES, robot.PERIOD_S
         arguments = ["--netns", topology.ROBOT.name, "--to", topology.ARM.address, "--ssid", str(SSID)]
         arguments += ["--size", str(size), "--dscp", str(DSCP_EF), "--period-s", str(period_s), "--window-s", str(WINDOW_S)]

@@ -59,6 +59,10 @@ def _body(run: Run, summary: Summary) -> Iterator[str]:
     yield from ("<section><h2>Decisions</h2>", *_decisions(run, summary), "</section>")
     yield from ("<section><h2>Settings</h2>", definitions(tables.settings(run)))
     yield from ("<h3>Notes</h3>", *bullets([tables.clean(note) for note in summary.notes] or ["None."]), "</section>")
+    if run.transcript:
+        lines = "\n".join(escape(line) for line in tables.transcript(run))
+        yield "<section><h2>Commands</h2><details><summary>What was done on the cluster, and what came of it</summary>"
+        yield f'<div class="scroll"><pre>{lines}</pre></div></details></section>'
     yield from ("<section><h2>How to read the figures</h2>", definitions(tables.DEFINITIONS), "</section>")
 
 

@@ -43,6 +43,10 @@ def _lines(run: Run, summary: Summary) -> Iterator[str]:
     yield from (f"- {_text(name)}: {_text(value)}" for name, value in tables.settings(run))
     yield from ("", "## Notes", "")
     yield from [f"- {_text(tables.clean(note))}" for note in run.settings.notes] or ["None."]
+    if run.transcript:
+        yield from ("", "## Commands", "")
+        # Indented, not fenced: what was printed cannot end the block.
+        yield from (f"    {line}" for line in tables.transcript(run))
     yield from ("", "## How to read the figures", "")
     yield from (f"- {_text(name)}: {_text(meaning)}" for name, meaning in tables.DEFINITIONS)
     yield ""

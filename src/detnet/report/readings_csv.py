@@ -40,6 +40,7 @@ COLUMNS: dict[str, Callable[[Window], object]] = {
     "other_bps": lambda w: _counted(w, lambda c: c.other_bps),
     "dropped_packets": lambda w: _counted(w, lambda c: c.dropped_packets),
     "limit_mbps": lambda w: w.limit_mbps,
+    "probe_jitter_p95_ms": lambda w: w.probe_jitter_p95_ms,
 }
 
 

@@ -45,6 +45,7 @@ class Window(Struct, frozen=True, kw_only=True):
     settled: bool  # False in the first seconds of a phase, which no figure counts
     limit_mbps: float | None
     reading: Reading
+    probe_jitter_p95_ms: float | None = None  # where the reading is of the flow itself: what the agents' probe says at that time
 
 
 class Distributions(Struct):
@@ -79,14 +80,26 @@ class Settings(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # what this machine lacked, and what that costs
 
 
+class Said(Struct, frozen=True, kw_only=True):
+    """One command of a run that a person could have given, and what it printed."""
+
+    command: str
+    printed: str
+
+
 class Run(Struct, kw_only=True):
-    """Everything that one run left behind. `interrupted` says that it was ended before its time."""
+    """Everything that one run left behind. `interrupted` says that it was ended before its time.
+
+    `pod_restarts` and `transcript` are of runs on Kubernetes: how often pods were started again, and what was done by commands.
+    """
 
     settings: Settings
     windows: list[Window] = field(default_factory=list)
     journal: list[Entry] = field(default_factory=list)
     distributions: dict[Phase, Distributions] = field(default_factory=dict)
     interrupted: bool = False
+    pod_restarts: int | None = None
+    transcript: list[Said] = field(default_factory=list)
 
     def add(self, window: Window, entry: Entry | None, measured: ProbeWindow | None) -> None:
         """Take in one window, the decision on it, and, if it has settled, the samples behind it."""

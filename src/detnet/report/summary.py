@@ -57,6 +57,9 @@ class PhaseSummary(Struct, frozen=True, kw_only=True):
     limit_mbps: float | None
     scanner_rtt_p95_ms: float | None
     pooled_p95_jitter_ms: float | None  # p95 of all samples of the phase together, from its histogram
+    probe_p95_jitter_ms: (
+        float | None
+    )  # of the agents' probes, where the other figures are of the flow itself; median of the windows
     unmeasured_windows: int  # neither trusted nor idle: each of them is a miss
     idle_windows: int
 
@@ -89,6 +92,7 @@ class Summary(Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA)
     notes: tuple[str, ...]
     interrupted: bool
     decisions: DecisionCount
+    pod_restarts: int | None  # None where no pod is one of Kubernetes, or they were not counted to the end
 
 
 def summarise(run: Run) -> Summary:
@@ -110,6 +114,7 @@ def summarise(run: Run) -> Summary:
         notes=s.notes,
         interrupted=run.interrupted,
         decisions=_decisions(run.journal),
+        pod_restarts=run.pod_restarts,
     )
 
 
@@ -146,6 +151,7 @@ def _phase(run: Run, phase: Phase) -> PhaseSummary:
         limit_mbps=_mean(window.limit_mbps for window in windows),
         scanner_rtt_p95_ms=_median(reading.scanner_rtt_p95_ms for reading in readings),
         pooled_p95_jitter_ms=None if pooled_us is None else _rounded(pooled_us / 1000),
+        probe_p95_jitter_ms=_median(window.probe_jitter_p95_ms for window in windows),
         unmeasured_windows=sum(not r.trusted and r.quality is not Quality.IDLE for r in readings),
         idle_windows=sum(r.quality is Quality.IDLE for r in readings),
     )

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from detnet.sense.histogram import Histogram
 
 
+LONGEST_LINE = 200  # of what a command printed; all of it is in the transcript
+
+
 class Table(NamedTuple):
     """A head and its rows. `words` are the columns that hold text; the others hold figures, to be aligned to the right."""
 
@@ -60,6 +63,8 @@ def figures(summary: Summary) -> Table:
         ("scanner p95 RTT, ms", lambda p: p.scanner_rtt_p95_ms, number, ABSENT),
     ]
     quiet, uncontrolled, controlled = (summary.phases[phase] for phase in Phase)
+    if any(phase.probe_p95_jitter_ms is not None for phase in summary.phases.values()):
+        rows.insert(1, ("agents' probes: p95 jitter, ms", lambda p: p.probe_p95_jitter_ms, number, ABSENT))
     table = [
         (
             label,
@@ -110,6 +115,16 @@ def settings(run: Run) -> Iterator[tuple[str, str]]:
     )
     for phase, plan in s.plan.items():
         yield f"phase {phase}", f"{phase.explained}: {seconds(plan.seconds)}, of which {seconds(plan.settle_s)} settle"
+
+
+def transcript(run: Run) -> Iterator[str]:
+    """Give each command after a `$`, and what it printed, line by line; a long line without its end."""
+    for said in run.transcript:
+        yield f"$ {said.command}"
+        for line in said.printed.splitlines():
+            shown = "".join(c if c.isprintable() else " " for c in line)
+            yield shown if len(shown) <= LONGEST_LINE else f"{shown[:LONGEST_LINE]} ..."
+        yield ""
 
 
 def clean(text: str) -> str:

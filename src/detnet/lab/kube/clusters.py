@@ -29,12 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 
-def start(config: KubeConfig, say: Callable[[str], None]) -> lookup.Cluster:
+def start(config: KubeConfig, say: Callable[[str], None], lifeline: int | None = None) -> lookup.Cluster:
     """Start a cluster that stays until it is ended, and wait until all its nodes are ready.
 
     Args:
         config: what it is to be; its folder of programs and its slot are chosen here.
         say: gets a line of progress now and then.
+        lifeline: the reading end of a pipe; the cluster ends, and is cleared up after, when its writing end closes.
 
     Raises:
         MissingFeatureError: not root, or the machine lacks a program.
@@ -46,7 +47,7 @@ def start(config: KubeConfig, say: Callable[[str], None]) -> lookup.Cluster:
     folder = str(programs.ready(say))
     config = _claim(msgspec.structs.replace(config, programs=folder))
     try:
-        _bring_up(config, say)
+        _bring_up(config, say, lifeline)
         return lookup.find(config.name)
     except BaseException:
         _end(config)
@@ -128,9 +129,11 @@ def _locked() -> Iterator[None]:
         os.close(handle)
 
 
-def _bring_up(config: KubeConfig, say: Callable[[str], None]) -> None:
+def _bring_up(config: KubeConfig, say: Callable[[str], None], lifeline: int | None) -> None:
+    held = [] if lifeline is None else [lifeline]
     process = subprocess.Popen(
-        [sys.executable, "-m", init.MODULE, codec.encode(config).decode()],
+        [sys.executable, "-m", init.MODULE, codec.encode(config).decode(), *map(str, held)],
+        pass_fds=held,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

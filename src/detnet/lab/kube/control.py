@@ -12,13 +12,13 @@ from detnet.lab.kube import addresses
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ETCD = "http://127.0.0.1:2379"
+ETCD = "http://127.0.0.1:2379"
 _OF_CLOUDS = ("cloud-node-lifecycle-controller", "service-lb-controller", "node-route-controller")
 
 
 def etcd(folder: Path) -> list[str]:
     """The store. It need not survive the machine, so it does not wait for the disk."""
-    return ["etcd", "--data-dir", str(folder / "etcd"), "--listen-client-urls", _ETCD, "--advertise-client-urls", _ETCD,
+    return ["etcd", "--data-dir", str(folder / "etcd"), "--listen-client-urls", ETCD, "--advertise-client-urls", ETCD,
             "--listen-peer-urls", "http://127.0.0.1:2380", "--log-level", "warn", "--unsafe-no-fsync"]  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def api_server(kube: str, folder: Path) -> list[str]:
     """The API server, on all addresses of the control plane."""
     pki = folder / "pki"
     flags = {
-        "etcd-servers": _ETCD,
+        "etcd-servers": ETCD,
         "bind-address": "0.0.0.0",  # noqa: S104 - in a network of its own
         "advertise-address": addresses.CONTROL,
         "secure-port": addresses.API_PORT,

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from detnet.lab.kube.config import KubeConfig
 
 _TOP = Path("/sys/fs/cgroup")
+# Nodes stand for machines of their own, so all pods together weigh as ten of this machine's other processes, or groups, do.
+_WEIGHTS = {"cpu.shares": 10 * 1024, "cpu.weight": 10 * 100}
 
 
 def name_of(config: KubeConfig, node: str) -> str:
@@ -30,6 +32,9 @@ def make(config: KubeConfig, node: str) -> None:
             if (group / "cgroup.controllers").exists():
                 controllers = (group / "cgroup.controllers").read_text().split()
                 (group / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
+        for name, weight in _WEIGHTS.items():
+            if (hierarchy / config.outside / name).exists():
+                (hierarchy / config.outside / name).write_text(str(weight))
 
 
 def found(config: KubeConfig) -> list[Path]:

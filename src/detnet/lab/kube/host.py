@@ -8,9 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from detnet.datapath import sandbox
 from detnet.errors import MissingFeatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # A user's PATH may leave out where Debian keeps etcd, runc and nft.
 PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
@@ -23,6 +27,7 @@ _PACKAGES = {
     "nft": "nftables",
     "openssl": "openssl",
     "nsenter": "util-linux",
+    "setpriv": "util-linux",
 }
 _PLUGINS = ("bridge", "host-local", "bandwidth", "loopback")
 _PLUGIN_FOLDERS = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
@@ -41,13 +46,14 @@ def check_root() -> None:
         )
 
 
-def check_programs() -> None:
-    """Make sure that the programs are there which are not built by us.
+def check_programs(more: Mapping[str, str] | None = None) -> None:
+    """Make sure that the programs are there which are not built by us, and `more` of them: each with its package of Debian.
 
     Raises:
         MissingFeatureError: some are not; names all of them and the packages of Debian that have them.
     """
-    missing = {program: package for program, package in _PACKAGES.items() if shutil.which(program, path=PATH) is None}
+    needed = {**_PACKAGES, **(more or {})}
+    missing = {program: package for program, package in needed.items() if shutil.which(program, path=PATH) is None}
     if plugin_folder() is None:
         missing["CNI plug-ins"] = "containernetworking-plugins"
     if missing:

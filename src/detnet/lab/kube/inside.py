@@ -2,8 +2,8 @@
 
 Whoever started it reads progress on our standard output, line by line: `plug` asks for the link to the machine, `ready` is the last.
 
-Invariants: as long as nobody has heard `ready`, the loss of that listener ends the cluster; everything that it writes lies in its
-own folder.
+Invariants: as long as nobody has heard `ready`, the loss of that listener ends the cluster, and the end of a lifeline does at any time;
+everything that it writes lies in its own folder.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,16 @@ from detnet.lab.kube.services import Services
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import NoReturn
 
 PLUG, READY = "plug", "ready"
 _ACCOUNT = "/api/v1/namespaces/default/serviceaccounts/default"  # without it no pod can be made
 
 
-def main(config_json: str) -> int:
-    """Bring the cluster up and keep it; the exit code."""
+def main(config_json: str, lifeline: int | None) -> int:
+    """Bring the cluster up and keep it; the exit code. `lifeline`: the reading end of a pipe, whose closing ends the cluster."""
+    if lifeline is not None:
+        threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     try:
         _stay(codec.decoder(KubeConfig)(config_json))
     except DetnetError as error:
@@ -41,6 +45,12 @@ def main(config_json: str) -> int:
     except BrokenPipeError:
         return 1  # nobody waits for the cluster any more
     return 0
+
+
+def _end_with(lifeline: int) -> NoReturn:
+    """End with the lifeline, at once; the keeper outside clears up."""
+    os.read(lifeline, 1)
+    os._exit(1)
 
 
 def _stay(config: KubeConfig) -> None:

@@ -7,6 +7,7 @@ is started again a second later, as a service manager would. All of them live in
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from typing import TYPE_CHECKING, NoReturn
@@ -42,6 +43,16 @@ class Services:
                 stderr=log,
                 env={**os.environ, "PATH": host.PATH, **(environment or {})},
             )
+
+    def stop(self, name: str, *, kill: bool = False) -> None:
+        """End a program, and wait for its end; it is not waited for any more, nor kept."""
+        process = self._running.pop(name)
+        process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        process.wait()
+
+    def restart(self, name: str) -> None:
+        """Start a program that was stopped, as it was."""
+        self.start(name, *self._commands[name])
 
     def until(self, done: Callable[[], bool], what: str, timeout_s: float = 120.0) -> None:
         """Wait for something, and see that all programs live.

@@ -2,7 +2,10 @@
 
 In a cluster's pods (`deploy/samples`) they are in their network already: without `--netns`, and told their rate by `--rate`.
 
-Invariants: standard library and `detnet.datapath` only, so that a dozen of them start within a second; they end with the lab.
+Receivers with `--report` print what arrived: a line of JSON a window (`detnet.lab.workloads.told`).
+
+Invariants: standard library and `detnet.datapath` only, so that a dozen of them start within a second; what measures is loaded by
+those that report. They end with the lab.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ def main(description: str | None, roles: Mapping[str, Role], *, yielding: bool =
     parser.add_argument("role", choices=roles)
     parser.add_argument("--netns", help="network namespace of the pod; without it, where this process is")
     parser.add_argument("--to", help="name or IPv4 address of the other side")
+    parser.add_argument("--report", action="store_true", help="print what arrived, a line of JSON a second")
     parser.add_argument("--rate", type=float, help="bits per second to send, -1 for no bound; without it, as standard input says")
     options = parser.parse_args()
     if options.netns:
@@ -47,13 +51,18 @@ def main(description: str | None, roles: Mapping[str, Role], *, yielding: bool =
     roles[options.role](options)
 
 
-def connect(address: str, port: int) -> socket.socket:
-    """A TCP connection; tries until the other side listens, for a few seconds."""
+def connect(address: str, port: int, *, congestion: str = "") -> socket.socket:
+    """A TCP connection; tries until the other side listens, for a few seconds. `congestion`: its control; empty: the kernel's own."""
     deadline_s = time.monotonic() + CONNECT_S
     while True:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.settimeout(CONNECT_S)
         try:
-            sock = socket.create_connection((address, port), timeout=CONNECT_S)
+            if congestion:  # before the first packet: a socket keeps habits of the control that it began with
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion.encode())
+            sock.connect((address, port))
         except OSError:
+            sock.close()
             if time.monotonic() > deadline_s:
                 raise
             time.sleep(0.05)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 PORT = 80
 PERIOD_S = 0.1
 PAGE_BYTES = 20_000
+WINDOW_S = 1.0
 _REQUEST = b"GET / HTTP/1.1\r\nHost: dashboard\r\nConnection: close\r\n\r\n"
 _HEADER = f"HTTP/1.1 200 OK\r\nContent-Length: {PAGE_BYTES}\r\nConnection: close\r\n\r\n".encode()
 
@@ -33,12 +34,20 @@ def serve(_options: argparse.Namespace) -> None:
 
 
 def view(options: argparse.Namespace) -> None:
-    """Look at pages for ever; a slow page delays the next."""
+    """Look at pages for ever; a slow page delays the next. With `--report` a line of JSON about each second (`Goodput`)."""
+    from detnet.lab.workloads import told  # noqa: PLC0415 - nobody else here needs it
+
+    began_s, received = time.monotonic(), 0
     while True:
         started_s = time.monotonic()
         with workloads.connect(options.to, PORT) as sock:
             sock.sendall(_REQUEST)
-            workloads.read_exactly(sock, len(_HEADER) + PAGE_BYTES)
+            if workloads.read_exactly(sock, len(_HEADER) + PAGE_BYTES) is not None:
+                received += PAGE_BYTES
+        now_s = time.monotonic()
+        if options.report and now_s - began_s >= WINDOW_S:
+            told.tell(told.Goodput(at_s=now_s, window_s=now_s - began_s, received_bytes=received))
+            began_s, received = now_s, 0
         time.sleep(max(0.0, started_s + PERIOD_S - time.monotonic()))
 
 
