@@ -20,9 +20,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agent.pods import UID, pod
 from detnet.agent.aims import State
-from detnet.agent.enforcer import INTERFACE, Enforcer
-from detnet.agent.networks import Networks
+from detnet.agent.cables import Cables
+from detnet.agent.enforcer import Enforcer
+from detnet.agent.networks import INTERFACE, Networks
 from detnet.agent.paths import ProbeConfig
+from detnet.agent.sent import Sent, managed
 from detnet.agent.service import Agent, AgentConfig
 from detnet.control.reading import Quality
 from detnet.datapath import netns, sandbox, shaping, syscalls
@@ -30,6 +32,7 @@ from detnet.datapath.links import Links
 from detnet.errors import InputError
 from detnet.kube.access import Access
 from detnet.kube.client import connect
+from detnet.kube.store import Store
 from detnet.kube.views import EGRESS
 from detnet.sense.scrape import ScrapeSensor, fetched
 from detnet.units import Rate, mbps
@@ -38,11 +41,15 @@ from kube_room.fake_api import FakeApi, fake_api
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from detnet.agent.sent import PodSent
+    from detnet.kube.views import Pod
+
 POD, CABLE = "pod-b", "veth-b"
 NODE_IP, POD_IP = "198.18.0.1", "198.18.0.2"
 BULK = "/api/v1/namespaces/default/pods/bulk"
 CILIUM = "/api/v1/namespaces/kube-system/configmaps/cilium-config"
 PORT = 5001
+DATAGRAMS = 50
 SETTLE_S, MEASURE_S, MOST_WINDOWS = 0.5, 1.0, 10
 SLEEP = "import time; time.sleep(1000)"
 SEND = f"""
@@ -203,6 +210,56 @@ async def foreign() -> dict[str, Any]:
             "host": (await enforcer.visit(pod("10M", uid=other))).state}  # fmt: skip
 
 
+async def sent() -> dict[str, Any]:
+    """What pods send, counted at the node's end of their cables; `stray` has a cable that does not lead to the node."""
+    stray = "99999999-2222-3333-4444-555555555555"
+    for name in ("pod-c", "elsewhere"):
+        netns.create(name)
+    async with Links("pod-c") as links:
+        await links.add_veth(INTERFACE, peer="far", peer_namespace="elsewhere")
+    with netns.inside("pod-c"):
+        put_into_pod(start(SLEEP).pid, stray)
+    start_pod()
+    pods: Store[Pod] = Store()
+    pods.replace([pod(priority="guaranteed"), pod("10M", name="stray", uid=stray), pod(name="plain", uid="none")])
+
+    def look_for() -> Cables:
+        return Cables(lambda: {it.metadata.uid for it in managed(pods.all())}, Networks())
+
+    cables = look_for()
+    counting = Sent(pods, cables)
+    await cables.look()
+
+    async def counted(by: Sent) -> list[PodSent]:
+        async with Links() as node:
+            return by.counted(await node.counters_by_index())
+
+    seen: dict[str, Any] = {"names": [it.name for it in await counted(counting)]}
+    before = (await counted(counting))[0]
+    with netns.inside(POD), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(DATAGRAMS):
+            sock.sendto(bytes(1000), (NODE_IP, 9))
+    after = (await counted(counting))[0]
+    seen["grew"] = [after.bytes - before.bytes, after.packets - before.packets]
+    cables_again = look_for()
+    again = Sent(pods, cables_again)
+    await cables_again.look()
+    seen["after a restart"] = (await counted(again))[0].packets >= after.packets
+    async with Links() as node, Links(POD) as links:
+        await node.netlink.link("del", index=await node.index(CABLE))
+        seen["gone"] = await counted(counting)
+    async with Links() as node, Links(POD) as links:
+        await node.add_veth(CABLE, peer=INTERFACE, peer_namespace=POD)
+        await links.up(INTERFACE)
+    await asyncio.sleep(1.1)  # looked for again, not at once
+    await cables.look()
+    seen["anew"] = [it.packets < DATAGRAMS for it in await counted(counting)]
+    pods.replace([])
+    await cables.look()
+    seen["left"] = await counted(counting)
+    return seen
+
+
 async def until(holds: Callable[[], Awaitable[bool]]) -> float:
     began_s = time.monotonic()
     async with asyncio.timeout(20):
@@ -237,6 +294,8 @@ async def whole() -> dict[str, Any]:
         readings = [await sensor.read()]
         while len(readings) < MOST_WINDOWS and readings[-1].quality is not Quality.FRESH:
             readings.append(await sensor.read())
+        traffic = readings[-1].traffic
+        seen["traffic"] = traffic is not None and [traffic.link_bps is not None, sorted(traffic.pods)]
         seen["readings"] = [(r.quality, r.samples, r.jitter_p95_ms, r.loss_forward_ratio) for r in readings]
         seen["page"] = await fetched("127.0.0.1", 9320)
         agent.cancel()
@@ -295,7 +354,7 @@ def _left() -> list[str]:
     return found
 
 
-CASES = {"rates": rates, "life": life, "foreign": foreign, "whole": whole}
+CASES = {"sent": sent, "rates": rates, "life": life, "foreign": foreign, "whole": whole}
 
 
 async def _case(name: str) -> None:

@@ -49,6 +49,15 @@ def test_a_limit_lives_as_long_as_its_annotation_through_restarts_and_is_made_go
     }
 
 
+def test_what_a_pod_sends_is_counted_through_restarts_and_from_zero_where_its_interface_is_new() -> None:
+    seen = in_cell("sent")
+    frame_bytes = 1000 + 8 + 20 + 14  # UDP, IPv4, Ethernet
+    assert 50 <= seen["grew"][1] < 60  # and perhaps ARP
+    assert 50 * frame_bytes <= seen["grew"][0] < 51 * frame_bytes
+    del seen["grew"]
+    assert seen == {"names": ["bulk"], "after a restart": True, "gone": [], "anew": [True], "left": []}
+
+
 def test_anothers_queue_and_the_nodes_own_interfaces_are_left_alone() -> None:
     assert in_cell("foreign") == {
         "state": "foreign",
@@ -66,7 +75,7 @@ def test_the_agent_enforces_measures_dies_comes_back_and_leaves_pacing_to_cilium
     assert others[-1][0] == "fresh"
     assert others[-1][1] > 100
     assert 0 < others[-1][2] < 1000
-    path = parse(seen["page"], source="n1", flow_class="critical")["n2"]
+    path = parse(seen["page"], source="n1", flow_class="critical").paths["n2"]
     assert path.sent >= path.delay.total == path.pdv.total > 0
     for line in (
         'detnet_pod_limit_bits_per_second{namespace="default",pod="bulk"} 20000000',
@@ -75,9 +84,11 @@ def test_the_agent_enforces_measures_dies_comes_back_and_leaves_pacing_to_cilium
         "detnet_limit_undone_total 0",
         "detnet_limit_delay_seconds_count 2",
         "detnet_cni_bandwidth_pods 1",
+        'detnet_pod_limit_backlog_bytes{namespace="default",pod="bulk"} 0',
     ):
         assert line in seen["page"].splitlines()
     assert 'detnet_link_sent_bytes_total{node="n1",interface="veth-b"}' in seen["page"]
+    assert seen["traffic"] == [True, ["default/bulk"]]
     assert seen["stays"] == 20_000_000
     assert seen["dead"][0] == "stale"
     assert "cannot be read" in seen["dead"][1]

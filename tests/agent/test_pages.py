@@ -36,7 +36,7 @@ def test_what_is_written_is_what_the_sensor_reads_whatever_nodes_are_called(
         Family("detnet_flow_sent_total", Type.COUNTER, "of them", [(labels, sent)]),
         Family("detnet_probe_up", Type.GAUGE, "of them", [(labels, 1.0)]),
     ])  # fmt: skip
-    path = parse(text, source=source, flow_class="critical")[destination]
+    path = parse(text, source=source, flow_class="critical").paths[destination]
     assert (path.ipdv.counts, path.sent, path.up) == (ipdv, sent, True)
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnet.agent.path_window import PathWindow, with_pdv
 from detnet.agent.paths import FRESH_WINDOWS, Path
 from detnet.sense.histogram import Histogram
-from detnet.sense.probe_window import Losses, Probe, measure
+from detnet.sense.probe_window import Losses, Probe, ProbeWindow, measure
 
 delays = st.lists(st.integers(0, 10**9) | st.none(), min_size=1, max_size=30)
 
 
-def window(delays_ns: list[int | None]) -> PathWindow:
+def window(delays_ns: list[int | None]) -> ProbeWindow:
     """A window of probes with these delays; None for one that was lost."""
     probes = [
         Probe(i, i * 10**6, 0)
@@ -22,7 +21,7 @@ def window(delays_ns: list[int | None]) -> PathWindow:
         for i, delay in enumerate(delays_ns)
     ]
     lost = sum(delay is None for delay in delays_ns)
-    return with_pdv(measure(probes, Losses(lost, 0), before=None, at_s=1, window_s=1, period_s=0.001), probes)
+    return measure(probes, Losses(lost, 0), before=None, at_s=1, window_s=1, period_s=0.001)
 
 
 @given(delays)

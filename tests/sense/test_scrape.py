@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detnet.control.reading import Quality
+from detnet.control.reading import PodTraffic, Quality, Traffic
 from detnet.errors import InputError
-from detnet.sense.agent_page import LONGEST_BYTES, MOST_PATHS, PathCounts, parse
+from detnet.sense.agent_page import LONGEST_BYTES, MOST_PATHS, MOST_PODS, PathCounts, parse
 from detnet.sense.histogram import EDGES_US, Histogram
-from detnet.sense.scrape import LEAST_PAIRS, ScrapeSensor, fetched, reading_of
+from detnet.sense.scrape import LEAST_PAIRS, ScrapeSensor, fetched, reading_of, traffic_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,8 +103,11 @@ def test_a_path_whose_other_end_is_gone_is_left_out_and_named() -> None:
 def test_a_page_of_an_agent_is_read_and_what_is_of_others_is_not() -> None:
     text = page_text() + page_text("n3", sent=5) + page_text(source="n9") + page_text().replace("critical", "bulk")
     page = parse(text, source="n1", flow_class="critical")
-    assert {name: (it.sent, it.ipdv.total, it.up) for name, it in page.items()} == {"n2": (1000, 1000, True), "n3": (5, 5, True)}
-    assert page["n2"].ipdv.within_ratio(1000.0) == 1
+    assert {name: (it.sent, it.ipdv.total, it.up) for name, it in page.paths.items()} == {
+        "n2": (1000, 1000, True),
+        "n3": (5, 5, True),
+    }
+    assert page.paths["n2"].ipdv.within_ratio(1000.0) == 1
 
 
 @pytest.mark.parametrize(
@@ -128,10 +131,77 @@ def test_a_page_that_says_what_cannot_be_is_refused_not_half_believed(spoil: Cal
         parse(spoil(page_text()), source="n1", flow_class="critical")
 
 
+def traffic_text(*, link: int | None = None, pods: dict[str, tuple[int, int]] | None = None, dropped: int = 0) -> str:
+    """What a page says of the uplink's bytes and drops, and of the bytes and packets of pods."""
+    at = 'node="n1",interface="eth0"'
+    lines = [] if link is None else [f"detnet_link_sent_bytes_total{{{at}}} {link}"]
+    lines += [f"detnet_link_queue_dropped_packets_total{{{at}}} {dropped}"] if dropped else []
+    for name, counts in (pods or {}).items():
+        labels = 'namespace="{}",pod="{}"'.format(*name.split("/"))
+        for what, count in zip(("bytes", "packets"), counts, strict=True):
+            lines.append(f"detnet_pod_sent_{what}_total{{{labels}}} {count}")
+    return "\n".join([*lines, ""])
+
+
+def traffic(before: str, now: str, window_s: float = 2.0) -> Traffic | None:
+    pages = [parse(text, source="n1", flow_class="critical") for text in (before, now)]
+    return traffic_of(*pages, window_s=window_s)
+
+
+pod_names = st.from_regex(r"[a-z0-9][-a-z0-9]{0,8}/[a-z0-9][-a-z0-9.]{0,8}", fullmatch=True)
+pod_counts = st.tuples(st.integers(0, 2**52), st.integers(0, 2**52))
+
+
+@given(st.dictionaries(pod_names, st.tuples(pod_counts, pod_counts), max_size=8), st.integers(0, 2**52), st.floats(0.01, 100))
+def test_pods_and_uplink_are_told_by_what_their_counters_grew(
+    pods: dict[str, tuple[tuple[int, int], tuple[int, int]]], link: int, window_s: float
+) -> None:
+    before = {name: counts[0] for name, counts in pods.items()}
+    now = {name: (old[0] + more[0], old[1] + more[1]) for name, (old, more) in pods.items()}
+    found = traffic(traffic_text(link=5, pods=before), traffic_text(link=5 + link, pods=now, dropped=3), window_s)
+    grown = {name: PodTraffic(bps=more[0] * 8 / window_s, packets_per_s=more[1] / window_s) for name, (_, more) in pods.items()}
+    assert found == Traffic(link_bps=link * 8 / window_s, dropped_packets=3, pods=grown)
+
+
+def test_what_begins_anew_has_no_figure_for_a_window() -> None:
+    before = traffic_text(link=1000, pods={"ns/old": (100, 1), "ns/anew": (100, 10), "ns/gone": (1, 1)})
+    found = traffic(before, traffic_text(link=10, pods={"ns/old": (200, 2), "ns/anew": (5, 1), "ns/new": (7, 1)}))
+    assert found == Traffic(link_bps=None, dropped_packets=0, pods={"ns/old": PodTraffic(bps=400, packets_per_s=0.5)})
+    other_uplink = traffic(before, before.replace("eth0", "eth1"))
+    assert other_uplink is not None
+    assert (other_uplink.link_bps, len(other_uplink.pods)) == (None, 3)
+    assert traffic("", before) is None
+    assert traffic(before, before, 0.0) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (traffic_text(pods={"ns/a": (1, 1)}) * 2, "once"),
+        (traffic_text(link=1) * 2, "once"),
+        (traffic_text(link=1) + traffic_text(dropped=1).replace("eth0", "eth1"), "one uplink"),
+        (traffic_text(link=-1), "0 or more"),
+        (traffic_text(pods={"Ns/a": (1, 1)}), "name of a pod"),
+        (traffic_text(pods={"ns/": (1, 1)}), "name of a pod"),
+        (traffic_text(pods={f"ns/{'a' * 254}": (1, 1)}), "name of a pod"),
+        (traffic_text(pods={f"{'a' * 64}/b": (1, 1)}), "name of a pod"),
+        (traffic_text(pods={f"ns/p{i}": (1, 1) for i in range(MOST_PODS + 1)}), "too many pods"),
+    ],
+)
+def test_counters_that_cannot_be_are_refused(text: str, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        parse(text, source="n1", flow_class="critical")
+
+
+def test_the_uplinks_of_other_nodes_are_skipped() -> None:
+    assert parse(traffic_text(link=1).replace("n1", "n2"), source="n1", flow_class="critical").link is None
+
+
 line_parts = st.sampled_from([
     "detnet_flow_sent_total", "detnet_flow_ipdv_seconds_bucket", "detnet_probe_up", "{", "}", 'class="critical"', 'source="n1"',
     'destination="n2"', 'le="0.001"', 'le="+Inf"', ",", " ", "\t", "1", "-1", "NaN", "+Inf", "1e400", "\\", '"', "\n", "\0",
-    "1_000", "#",
+    "1_000", "#", "detnet_link_sent_bytes_total", "detnet_pod_sent_bytes_total", "detnet_pod_sent_packets_total", 'node="n1"',
+    'interface="eth0"', 'namespace="ns"', 'pod="a"', "{", "}",
 ])  # fmt: skip
 
 
@@ -141,8 +211,9 @@ def test_hostile_text_is_read_or_refused_and_never_breaks_anything(text: str) ->
         page = parse(text, source="n1", flow_class="critical")
     except InputError:
         return
-    reading_of(page, page, at_s=1, window_s=1)
-    reading_of(None, page, at_s=1, window_s=1)
+    traffic_of(page, page, window_s=1)
+    reading_of(page.paths, page.paths, at_s=1, window_s=1)
+    reading_of(None, page.paths, at_s=1, window_s=1)
 
 
 @given(st.sampled_from(["{", "}", " ", '"', "\\", "a", ",", "} ", '="']), st.integers(1, 4))
@@ -215,3 +286,13 @@ async def test_a_server_that_says_nothing_is_given_up() -> None:
         with pytest.raises(TimeoutError):
             await fetched("127.0.0.1", server.sockets[0].getsockname()[1], timeout_s=0.05)
         done.set()
+
+
+@pytest.mark.asyncio
+async def test_a_sensor_tells_the_traffic_also_where_the_probes_tell_nothing() -> None:
+    texts = [page_text(sent=1000) + traffic_text(link=sent, pods={"ns/a": (sent, 1)}) for sent in (0, 10**6)]
+    it = sensor(*texts, window_s=0.01)
+    first, second = [await it.read() for _ in range(2)]
+    assert (first.traffic, second.quality) == (None, Quality.STALE)
+    assert second.traffic is not None
+    assert second.traffic.link_bps == second.traffic.pods["ns/a"].bps == pytest.approx(8e6 / second.window_s)

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from detnet.act.pacing import PodPacer
 from detnet.agent.aims import Known, State, Wish, aim_of, step_of
+from detnet.agent.networks import INTERFACE
 from detnet.datapath import netlink, shaping
 from detnet.datapath.links import Links, Tap
 from detnet.errors import DetnetError
@@ -25,12 +26,11 @@ if TYPE_CHECKING:
     from detnet.kube.views import Pod
     from detnet.units import Rate
 
-INTERFACE = "eth0"  # what containerd and CRI-O call a pod's interface, whatever the network plug-in
 _ROOT = 0xFFFF_FFFF
 
 
 class PodState(Struct, frozen=True, kw_only=True):
-    """How one pod stands after a visit; `limit` is what was read back."""
+    """How one pod stands after a visit; `limit` is what was read back, `queue` all of it."""
 
     namespace: str
     name: str
@@ -38,6 +38,7 @@ class PodState(Struct, frozen=True, kw_only=True):
     reason: str = ""
     limit: Rate | None = None
     changed: bool = False
+    queue: shaping.Queue | None = None
 
     @property
     def watched(self) -> bool:
@@ -103,7 +104,8 @@ class Enforcer:
     async def _in(self, network: Network, pod: Pod, aim: Aim) -> PodState:
         uid, known = pod.metadata.uid, self._known.get(pod.metadata.uid)
         async with Links(network.path) as links:
-            found = await shaping.read_rate(links, INTERFACE)
+            queue = await shaping.read_queue(links, INTERFACE)
+            found = queue.rate if queue is not None else None
             step = step_of(aim, known, found, network.number)
             if step.undone and known is not None:
                 self.counts.undone += 1
@@ -111,23 +113,25 @@ class Enforcer:
                 self._known[uid] = msgspec.structs.replace(known, in_force=found)  # counted once
             if step.needed and step.target is not None and await _foreign(links):
                 return _state(pod, State.FOREIGN, "another's queue stands at its interface: it is left alone")
-            limit = await self._make(links, step) if step.needed else found
+            if step.needed:
+                queue = await self._make(links, step)
+        limit = queue.rate if queue is not None else None
         self._known[uid] = Known(network.number, step.target, limit)
-        return _state(pod, aim.state, aim.reason, limit, changed=step.needed)
+        return msgspec.structs.replace(_state(pod, aim.state, aim.reason, limit, changed=step.needed), queue=queue)
 
-    async def _make(self, links: Links, step: Step) -> Rate | None:
+    async def _make(self, links: Links, step: Step) -> shaping.Queue | None:
         """Change the kernel, and give what it then holds."""
         if step.target is None:
             await shaping.clear_rate(links, INTERFACE)
             self.counts.removed += 1
-            return await shaping.read_rate(links, INTERFACE)
+            return await shaping.read_queue(links, INTERFACE)
         outcome = await PodPacer({INTERFACE: Tap(links, INTERFACE)}).apply({INTERFACE: step.target})
-        limit = await shaping.read_rate(links, INTERFACE)
+        queue = await shaping.read_queue(links, INTERFACE)
         if not outcome.holds:
             self.counts.not_read_back += INTERFACE in outcome.in_force
             raise DetnetError(outcome.reason)
         self.counts.applied += 1
-        return limit
+        return queue
 
     def _tell(self, state: PodState, before: PodState | None) -> None:
         silent = state.state in {State.UNLIMITED, State.LEFT, State.ENDED} and not state.reason and not state.changed

@@ -23,15 +23,17 @@ from detnet.agent.cgroups import pod_uid
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+INTERFACE = "eth0"  # what containerd and CRI-O call a pod's interface, whatever the network plug-in
 SCAN_S = 0.25  # not more often: with a thousand processes a scan takes some 20 ms
 _START_AT = 19  # of /proc/PID/stat behind the command's name
 
 
 class Network(NamedTuple):
-    """A pod's network namespace. `path` names it for `Links` while it is held; `number` tells one from another."""
+    """A pod's network namespace. While it is held, `path` names it for `Links`, and `fd` is open; `number` tells one from another."""
 
     path: str
     number: int
+    fd: int
 
 
 class Networks:
@@ -61,7 +63,7 @@ class Networks:
             yield None
             return
         try:
-            yield Network(f"/proc/self/fd/{fd}", os.fstat(fd).st_ino)
+            yield Network(f"/proc/self/fd/{fd}", os.fstat(fd).st_ino, fd)
         finally:
             os.close(fd)
 

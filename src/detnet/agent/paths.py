@@ -16,8 +16,8 @@ import msgspec
 from msgspec import Struct, field
 
 from detnet.agent import children
-from detnet.agent.path_window import PathWindow
 from detnet.sense.histogram import Histogram
+from detnet.sense.probe_window import ProbeWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +55,7 @@ class Path(Struct, kw_only=True):
     told_s: float = float("-inf")  # when the last window was told
     ends: int = 0  # how often the probe's process has ended
 
-    def add(self, window: PathWindow, at_s: float) -> None:
+    def add(self, window: ProbeWindow, at_s: float) -> None:
         """Take in one window."""
         self.sent += window.sent
         self.received += window.received
@@ -122,7 +122,7 @@ class Paths:
 
     def _take(self, path: Path, line: bytes) -> None:
         try:
-            path.add(msgspec.json.decode(line, type=PathWindow), self._clock())
+            path.add(msgspec.json.decode(line, type=ProbeWindow), self._clock())
         except (msgspec.DecodeError, ValueError) as error:
             self._say("probe-line", to=path.destination, reason=str(error))
 

@@ -20,9 +20,8 @@ import time
 import msgspec
 
 from detnet.agent import realtime, stamp
-from detnet.agent.path_window import PathWindow, with_pdv
 from detnet.datapath import netns, syscalls, timestamps
-from detnet.sense.probe_window import Probe, attribute_losses, measure
+from detnet.sense.probe_window import Probe, ProbeWindow, attribute_losses, measure
 
 GRACE_S = 0.2  # longer than any queue that is worth waiting for
 MAX_BEHIND_S = 1.0  # a machine that slept longer starts anew instead of flooding the link
@@ -87,7 +86,7 @@ class Session:
             )
             self._answered = max(self._answered, probe.sequence)
 
-    def closed(self) -> PathWindow | None:
+    def closed(self) -> ProbeWindow | None:
         """The figures of the oldest window, once nothing more is expected of it."""
         if not self._ends_s:
             return None
@@ -108,7 +107,7 @@ class Session:
         self._before, self._first = probes[-1], stop
         self._numbered = {number: key for number, key in self._numbered.items() if key in self._probes}  # stamps that never came
         self._answered_before = next((p for p in reversed(probes) if p.answered), self._answered_before)
-        return with_pdv(window, probes)
+        return window
 
 
 def _wire(number: int) -> int:

@@ -2,6 +2,7 @@
 
     pods of this node ──► rounds ──► enforcer ──► token bucket in each pod
     nodes ──► neighbours ──► paths ──► probes          metrics ◄── all of it
+    policies ──► critical flows of those pods ──► counted in the kernel as they pass
 
 Invariants: limits outlive the agent: it removes one only because the annotation is gone, or because Cilium's bandwidth manager took
 over. Where one part fails in a way that nobody foresaw, the whole agent ends, and is started again by the kubelet.
@@ -19,14 +20,16 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from detnet.agent import metrics
+from detnet.agent.cables import Cables
 from detnet.agent.cilium import Cilium, Pacing
 from detnet.agent.enforcer import Enforcer
-from detnet.agent.log import say
 from detnet.agent.networks import Networks
 from detnet.agent.node_link import read_link
+from detnet.agent.passive import Passive
 from detnet.agent.paths import Paths, ProbeConfig
 from detnet.agent.peers import internal_ip, neighbours
 from detnet.agent.rounds import Rounds
+from detnet.agent.sent import Sent, managed
 from detnet.errors import InputError
 from detnet.kube.client import Client, Selection, connect
 from detnet.kube.reflector import SILENCE_S, Reflector
@@ -34,18 +37,24 @@ from detnet.kube.store import Store
 from detnet.kube.views import NODES, PODS, Node, Pod
 from detnet.serve import exposition
 from detnet.serve.http import Answer, listen
+from detnet.serve.log import say
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from detnet.kube.access import Access
+    from detnet.kube.store import Change
 
 PEERS_S = 5.0
 STUCK_S = 60.0  # rounds come every few seconds; one that takes so long never ends
 
 
 class AgentConfig(Struct, frozen=True, kw_only=True):
-    """What an agent is to do. `peers`: nodes to probe by name and address; None: the next `peer_count` on the ring of all nodes."""
+    """What an agent is to do.
+
+    `peers`: nodes to probe by name and address; None: the next `peer_count` on the ring of all nodes. `passive`: whether critical flows
+    are counted as they pass; `home`: the controller's namespace, where the cluster's default policy is.
+    """
 
     node: str
     host: str
@@ -54,6 +63,8 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     pacing: Pacing = Pacing.AUTO
     peer_count: int = 2
     peers: dict[str, str] | None = None
+    passive: bool = True
+    home: str = "default"
 
 
 async def run(config: AgentConfig, access: Access) -> None:
@@ -88,11 +99,17 @@ class Agent:
         self._nodes: Store[Node] = Store()
         self._cilium = Cilium(client, config.pacing, say)
         self._paths = Paths(config.probe, say)
-        self._enforcer = Enforcer(Networks(), say)
+        networks = Networks()
+        self._enforcer = Enforcer(networks, say)
+        self._cables = Cables(self._with_cables, networks)
+        self._sent = Sent(self._pods, self._cables)
+        self._passive = (
+            Passive(client, self._pods, self._nodes, say, node=config.node, home=config.home) if config.passive else None
+        )
         self._rounds = Rounds(self._pods, self._enforcer, lambda: self._cilium.left_to)
         mine = Selection(fields=f"spec.nodeName={config.node}")
-        self._pod_watch = Reflector(client, PODS, self._pods, selection=mine, on_change=self._rounds.on_change)
-        self._node_watch = Reflector(client, NODES, self._nodes)
+        self._pod_watch = Reflector(client, PODS, self._pods, selection=mine, on_change=self._on_pod)
+        self._node_watch = Reflector(client, NODES, self._nodes, on_change=self._passive.on_node if self._passive else None)
 
     async def run(self) -> NoReturn:
         """Do everything, until cancelled or until one part fails."""
@@ -108,11 +125,24 @@ class Agent:
                 parts.create_task(self._pod_watch.run())
                 parts.create_task(self._node_watch.run())
                 parts.create_task(self._enforce())
+                parts.create_task(self._cables.run())
+                if self._passive is not None:
+                    parts.create_task(self._passive.run(lambda: self._cables.ends))
                 parts.create_task(self._probe())
                 parts.create_task(self._paths.reflect())
         finally:
             await self._paths.stop()
         raise AssertionError("no part ever returns")
+
+    def _on_pod(self, change: Change[Pod]) -> None:
+        self._rounds.on_change(change)
+        if self._passive is not None:
+            self._passive.on_change(change)
+
+    def _with_cables(self) -> set[str]:
+        """Pods whose cables are to be known."""
+        uids = {pod.metadata.uid for pod in managed(self._pods.all())}
+        return uids | self._passive.uids() if self._passive is not None else uids
 
     async def _enforce(self) -> NoReturn:
         """Make rounds, once it is known who enforces and which pods are here."""
@@ -138,7 +168,7 @@ class Agent:
 
     async def _metrics(self) -> Answer:
         own = self._nodes.get(self._config.node)
-        link = await read_link(internal_ip(own) if own else None)
+        link = await read_link(internal_ip(own) if own else None, self._sent)
         heard_s = self._pod_watch.health.contact_s
         found = metrics.families(
             self._config.node,
@@ -147,6 +177,7 @@ class Agent:
             self._paths,
             link,
             watch_age_s=None if heard_s is None else time.monotonic() - heard_s,
+            passive=self._passive,
         )
         return Answer(exposition.render(found), content_type=exposition.CONTENT_TYPE)
 

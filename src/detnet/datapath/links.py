@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+_STATS_LINK_64 = 1  # of RTM_GETSTATS: nothing but the counters
+
+
 class Counters(NamedTuple):
     """What an interface has carried since it was made. `received` and `sent` are as seen by the interface's own namespace."""
 
     received_bytes: int
     sent_bytes: int
     sent_dropped_packets: int
+    received_packets: int = 0
 
 
 class Dump(NamedTuple):
@@ -28,6 +32,14 @@ class Dump(NamedTuple):
 
     at_s: float
     interfaces: dict[str, Counters]
+
+
+class End(NamedTuple):
+    """One end of a cable: its number, that of the other end, and the other end's namespace as this one numbers it."""
+
+    number: int
+    peer_number: int
+    peer_namespace: int | None
 
 
 class Tap(NamedTuple):
@@ -97,6 +109,30 @@ class Links:
         """The counters of all interfaces, read in one dump so that they belong together."""
         at_s, found = time.monotonic(), {}
         async for link in await self.netlink.get_links():
-            stats = link.get("stats64")
-            found[link.get("ifname")] = Counters(stats["rx_bytes"], stats["tx_bytes"], stats["tx_dropped"])
+            found[link.get("ifname")] = _counters(link.get("stats64"))
         return Dump(at_s, found)
+
+    async def counters_by_index(self) -> dict[int, Counters]:
+        """The same by the kernel's numbers, and without all else that it knows of interfaces: twenty times cheaper."""
+        dump = await self.netlink.stats("dump", filter_mask=_STATS_LINK_64)
+        return {link["ifindex"]: _counters(link.get_attr("IFLA_STATS_LINK_64")) async for link in dump}
+
+    async def cable_end(self, number: int) -> End:
+        """How a cable (veth) is joined here; by the interface's number.
+
+        Raises:
+            LookupError: the interface is no cable.
+        """
+        async for link in await self.netlink.get_links(number):
+            if link.get(("linkinfo", "kind")) == "veth" and link.get("link"):
+                return End(link["index"], link.get("link"), link.get("link_netnsid"))
+        raise LookupError(f"interface {number} is no cable")
+
+    async def namespace_number(self, fd: int) -> int | None:
+        """How this namespace numbers another one, that of an open file; None where it does not."""
+        found: int = (await self.netlink.get_netnsid(fd=fd))["nsid"]
+        return found if found >= 0 else None
+
+
+def _counters(stats: netlink.Attributes) -> Counters:
+    return Counters(stats["rx_bytes"], stats["tx_bytes"], stats["tx_dropped"], stats["rx_packets"])

@@ -11,7 +11,7 @@ Source: net/sched/sch_tbf.c, tbf_segment().
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from detnet.datapath import netlink
 from detnet.units import Rate
@@ -25,6 +25,21 @@ FRAME_BYTES = 1514
 MIN_BURST_BYTES = 2 * FRAME_BYTES
 MAX_BURST_BYTES = 32 * FRAME_BYTES  # below a full super-packet, so that even fast pods are paced frame by frame
 BURST_S = 250e-6  # timers fire late by tens of microseconds: so much must be in the bucket to hold the rate
+
+
+class Backlog(NamedTuple):
+    """What a queue has dropped since it was made, and what waits in it now."""
+
+    dropped_packets: int
+    bytes: int
+
+
+class Queue(NamedTuple):
+    """A queue of ours: the rate that it holds, what it has dropped since it was made, and what waits in it now."""
+
+    rate: Rate
+    dropped_packets: int
+    backlog_bytes: int
 
 
 def burst_bytes(rate: Rate) -> int:
@@ -66,19 +81,33 @@ async def clear_rate(links: Links, interface: str) -> None:
 
 async def read_rate(links: Links, interface: str) -> Rate | None:
     """The rate that the kernel now holds an interface to by a queue of ours; None without one."""
-    options = await _ours(links, interface, "TCA_OPTIONS")
-    return None if options is None else Rate(options.get_attr("TCA_TBF_PARMS")["rate"] * 8)
+    found = await read_queue(links, interface)
+    return None if found is None else found.rate
+
+
+async def read_queue(links: Links, interface: str) -> Queue | None:
+    """Our queue at an interface; None without one."""
+    async for queue in await links.netlink.get_qdiscs(index=await links.index(interface)):
+        if queue["handle"] == HANDLE and queue.get_attr("TCA_KIND") == "tbf":
+            rate = Rate(queue.get_attr("TCA_OPTIONS").get_attr("TCA_TBF_PARMS")["rate"] * 8)
+            return Queue(rate, *_waiting(queue))
+    return None
+
+
+async def read_root(links: Links, index: int) -> Backlog | None:
+    """What waits and was dropped at the root of an interface, whoever put a queue there; None without one."""
+    async for queue in await links.netlink.get_qdiscs(index=index):
+        if queue["parent"] == _ROOT:
+            return Backlog(*_waiting(queue))
+    return None
 
 
 async def dropped_packets(links: Links, interface: str) -> int:
     """How many packets our queue has dropped since it was made."""
-    stats = await _ours(links, interface, "TCA_STATS2")
-    return 0 if stats is None else int(stats.get_attr("TCA_STATS_QUEUE")["drops"])
+    found = await read_queue(links, interface)
+    return 0 if found is None else found.dropped_packets
 
 
-async def _ours(links: Links, interface: str, attribute: str) -> netlink.Attributes | None:
-    async for queue in await links.netlink.get_qdiscs(index=await links.index(interface)):
-        if queue["handle"] == HANDLE and queue.get_attr("TCA_KIND") == "tbf":
-            found: netlink.Attributes = queue.get_attr(attribute)
-            return found
-    return None
+def _waiting(queue: netlink.Attributes) -> tuple[int, int]:
+    stats = queue.get_attr("TCA_STATS2").get_attr("TCA_STATS_QUEUE")
+    return int(stats["drops"]), int(stats["backlog"])

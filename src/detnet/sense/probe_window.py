@@ -70,6 +70,7 @@ class ProbeWindow(Struct, frozen=True, kw_only=True):
     rtt_p95_ms: float | None = None
     lateness_p95_ms: float | None = None
     ipdv_counts: list[int] = []
+    pdv_counts: list[int] = []
     delay_counts: list[int] = []
 
 
@@ -104,6 +105,7 @@ def measure(
         rtt_p95_ms=_ms(quantile(rtts_us, 0.95)),
         lateness_p95_ms=_ms(quantile(sorted(p.late_ns / 1e3 for p in probes), 0.95)),
         ipdv_counts=Histogram.of(ipdv_us).counts,
+        pdv_counts=Histogram.of(delay_us - least_us for delay_us in delays_us).counts,
         delay_counts=Histogram.of(delays_us).counts,
     )
 

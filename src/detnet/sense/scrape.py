@@ -1,6 +1,7 @@
 """Readings from an agent's own metrics, asked of it directly: as fresh as can be, with no database between.
 
     GET /metrics ──► page ──► less the page before ──► buckets of all paths added up ──► quantiles ──► Reading
+                                              └──────► bytes of the uplink and of each pod ──► Traffic ──┘
 
 All paths leave by the agent's one uplink, so together they speak for that link. A path whose every packet was lost says more of its
 other end than of the link: it is left out, and named in the reason.
@@ -12,7 +13,7 @@ other end than of the link: it is left out, and named in the reason.
 | thin    | less than half of the pairs can be used, or fewer than `LEAST_PAIRS`                       |
 | fresh   | else                                                                                       |
 
-Nothing here tells what the critical flow itself sends: a reading is never idle, and has no counters of the link.
+Which pods are critical is not known here: a reading is never idle, and has the node's traffic pod by pod (see `detnet.sense.traffic`).
 
 Invariants: whatever the other side says, `read` gives a reading, in bounded time and memory; percentiles come from buckets that were
 added up, never from percentiles. They err by 7.5 % at worst (see `detnet.sense.histogram`).
@@ -26,20 +27,24 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from detnet.control.reading import Quality, Reading
+import msgspec
+
+from detnet.control.reading import PodTraffic, Quality, Reading, Traffic
 from detnet.errors import InputError
-from detnet.sense.agent_page import LONGEST_BYTES, PathCounts, parse
+from detnet.sense.agent_page import LONGEST_BYTES, Page, PathCounts, parse
 from detnet.sense.histogram import Histogram
 from detnet.sense.stamp import MIN_PAIRS_SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from detnet.sense.agent_page import Page
+    Paths = Mapping[str, PathCounts]  # by destination
 
 LEAST_PAIRS = 100
 _HEAD = re.compile(rb"HTTP/1\.[01] (?P<status>[0-9]{3})")
 _LENGTH = re.compile(rb"^content-length:[ \t]*(?P<bytes>[0-9]{1,12})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_pack = msgspec.msgpack.Encoder(enc_hook=lambda histogram: histogram.counts).encode
+_unpack = msgspec.msgpack.Decoder(Page, dec_hook=lambda kind, counts: kind(counts)).decode
 
 
 class ScrapeSensor:
@@ -66,7 +71,7 @@ class ScrapeSensor:
     ) -> None:
         self._fetch, self._source, self._class = fetch, source, flow_class
         self._window_s, self._clock = window_s, clock
-        self._before: Page | None = None
+        self._before = b""  # packed: a tenth of its size, and a controller keeps one of each node
         self._before_s = clock()
         self._next_s = clock()
 
@@ -79,9 +84,13 @@ class ScrapeSensor:
         except (OSError, TimeoutError, InputError) as error:
             reason = f"the agent cannot be read: {str(error) or type(error).__name__}"
             return Reading(at_s=self._clock(), window_s=self._window_s, quality=Quality.STALE, quality_reason=reason)
-        before, before_s, now_s = self._before, self._before_s, self._clock()
-        self._before, self._before_s = page, now_s
-        return reading_of(before, page, at_s=now_s, window_s=now_s - before_s if before is not None else self._window_s)
+        packed, before_s, now_s = self._before, self._before_s, self._clock()
+        self._before, self._before_s = _pack(page), now_s
+        if not packed:
+            return reading_of(None, page.paths, at_s=now_s, window_s=self._window_s)
+        before, window_s = _unpack(packed), now_s - before_s
+        traffic = traffic_of(before, page, window_s=window_s)
+        return reading_of(before.paths, page.paths, at_s=now_s, window_s=window_s, traffic=traffic)
 
 
 async def fetched(host: str, port: int, *, path: str = "/metrics", timeout_s: float = 1.0) -> str:
@@ -111,11 +120,35 @@ async def fetched(host: str, port: int, *, path: str = "/metrics", timeout_s: fl
     return body.decode("utf-8", "replace")
 
 
-def reading_of(before: Page | None, now: Page, *, at_s: float, window_s: float) -> Reading:
-    """Judge what came between two pages, and make it a reading. Pure."""
+def traffic_of(before: Page, now: Page, *, window_s: float) -> Traffic | None:
+    """Tell what was sent between two pages. What has begun anew in between, a pod or the uplink, has no figure. Pure."""
+    if window_s <= 0:
+        return None
+    link_bps, dropped = None, 0
+    if before.link is not None and now.link is not None and before.link.interface == now.link.interface:
+        sent = _more(before.link.sent_bytes, now.link.sent_bytes)
+        link_bps = None if sent is None else sent * 8 / window_s
+        for name in ("sent_dropped_packets", "queue_dropped_packets"):
+            dropped += _more(getattr(before.link, name), getattr(now.link, name)) or 0
+    pods = {}
+    for name in now.pods.keys() & before.pods.keys():
+        sent = _more(before.pods[name].sent_bytes, now.pods[name].sent_bytes)
+        packets = _more(before.pods[name].sent_packets, now.pods[name].sent_packets)
+        if sent is not None and packets is not None:
+            pods[name] = PodTraffic(bps=sent * 8 / window_s, packets_per_s=packets / window_s)
+    return Traffic(link_bps=link_bps, dropped_packets=dropped, pods=pods) if pods or link_bps is not None else None
+
+
+def _more(before: int | None, now: int | None) -> int | None:
+    """By how much a counter has grown; None where it is not known, or has begun anew."""
+    return None if before is None or now is None or now < before else now - before
+
+
+def reading_of(before: Paths | None, now: Paths, *, at_s: float, window_s: float, traffic: Traffic | None = None) -> Reading:
+    """Judge what came between two looks at a node's paths, and make it a reading. Pure."""
 
     def blind(quality: Quality, reason: str) -> Reading:
-        return Reading(at_s=at_s, window_s=window_s, quality=quality, quality_reason=reason)
+        return Reading(at_s=at_s, window_s=window_s, quality=quality, quality_reason=reason, traffic=traffic)
 
     if not now:
         return blind(Quality.DEAD, "the agent probes no path")
@@ -132,10 +165,12 @@ def reading_of(before: Page | None, now: Page, *, at_s: float, window_s: float) 
     sent = sum(window.sent for window in told.values())
     if not alive:
         return blind(Quality.DEAD, f"{sent} probes sent, none answered")
-    return _reading(alive, silent=sorted(set(now) - set(alive)), at_s=at_s, window_s=window_s)
+    return _reading(alive, silent=sorted(set(now) - set(alive)), at_s=at_s, window_s=window_s, traffic=traffic)
 
 
-def _reading(alive: Mapping[str, PathCounts], *, silent: list[str], at_s: float, window_s: float) -> Reading:
+def _reading(
+    alive: Mapping[str, PathCounts], *, silent: list[str], at_s: float, window_s: float, traffic: Traffic | None
+) -> Reading:
     """Add up the paths that had answers."""
     paths = alive.values()
     ipdv, pdv, delay = (sum((getattr(it, name) for it in paths), Histogram()) for name in ("ipdv", "pdv", "delay"))
@@ -158,6 +193,7 @@ def _reading(alive: Mapping[str, PathCounts], *, silent: list[str], at_s: float,
         loss_forward_ratio=min(1.0, sum(it.lost_forward for it in paths) / sent),
         loss_backward_ratio=min(1.0, sum(it.lost_backward for it in paths) / sent),
         send_lateness_p95_ms=max(late_s) * 1e3 if late_s else None,
+        traffic=traffic,
     )
 
 

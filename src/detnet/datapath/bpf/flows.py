@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from detnet.datapath import netlink
 from detnet.datapath.bpf import objects
-from detnet.datapath.bpf.syscall import attach, detach
+from detnet.datapath.bpf.syscall import attach
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Self
 
-    from detnet.datapath.bpf.syscall import Ran
+    from detnet.datapath.bpf.syscall import File, Ran
     from detnet.datapath.links import Links
 
 OBJECT = Path(__file__).with_name("flows.o")
@@ -37,7 +37,6 @@ _PRIORITY, _HANDLE = 1, 0xDE70
 _CLSACT, _CLSACT_HANDLE = 0xFFFF_FFF1, 0xFFFF_0000
 _HOOKS = {"out_of_pod": 0xFFFF_FFF2, "into_pod": 0xFFFF_FFF3}  # ingress and egress of the node's end
 _SOCK_OPS = 3  # BPF_CGROUP_SOCK_OPS
-_ALLOW_MULTI = 2
 _WATCHED = struct.Struct("=IHBx")
 _SERIES = struct.Struct("=16s16sIHBBB3x")
 _COUNTS = struct.Struct(f"={3 + _BUCKETS}Q")
@@ -86,6 +85,7 @@ class FlowCounter:
             raise ValueError(f"at most {_BUCKETS - 1} edges, not {len(edges_ns)}")
         self._buckets = len(edges_ns) + 1
         self._object = objects.load(OBJECT)
+        self._sockets: File | None = None
         unused = [2**64 - 1] * (_BUCKETS - len(edges_ns))
         self._object.maps["bucket_edges"].put(_FIRST, struct.pack(f"={_BUCKETS}Q", *edges_ns, *unused))
 
@@ -97,6 +97,8 @@ class FlowCounter:
 
     def close(self) -> None:
         """Let go of it. Filters that were not taken away go on, and nobody reads them."""
+        if self._sockets is not None:
+            self._sockets.close()
         self._object.close()
 
     def watch(self, interface: int, protocol: int, port: int) -> None:
@@ -111,6 +113,12 @@ class FlowCounter:
                 one = _series(key)
                 if (one.interface, one.protocol, one.port) == (interface, protocol, port):
                     self._object.maps[name].delete(key)
+
+    def forget(self, series: Series) -> None:
+        """Forget what was counted of a series; it begins anew with its next packet."""
+        key = _SERIES.pack(_packed(series.local), _packed(series.remote), *series[2:])
+        for name in ("arrivals", "round_trips"):
+            self._object.maps[name].delete(key)
 
     def arrivals(self) -> Iterator[tuple[Series, Counted]]:
         """What was counted at cables."""
@@ -145,12 +153,12 @@ class FlowCounter:
             await links.netlink.tc("replace-filter", "bpf", index=interface, parent=parent, **filters)
 
     def attach_sockets(self, group_fd: int) -> None:
-        """Count round trips of the sockets below a control group (cgroup v2), that are opened from now on; it goes with `close`."""
-        attach(self._object.programs["sockops"], group_fd, _SOCK_OPS, _ALLOW_MULTI)
+        """Count round trips of the sockets below a control group (cgroup v2), that are opened from now on; until `close`, or our end.
 
-    def detach_sockets(self, group_fd: int) -> None:
-        """Count them no more."""
-        detach(self._object.programs["sockops"], group_fd, _SOCK_OPS)
+        Raises:
+            OSError: the kernel refuses; EINVAL before Linux 5.7.
+        """
+        self._sockets = attach(self._object.programs["sockops"], group_fd, _SOCK_OPS)
 
     def _read(self, name: str) -> Iterator[tuple[Series, Counted]]:
         table = self._object.maps[name]
@@ -169,6 +177,13 @@ async def remove(links: Links, interface: int) -> None:
                 await links.netlink.tc("del-filter", "bpf", index=interface, parent=parent, prio=_PRIORITY, handle=_HANDLE)
 
 
+async def sweep(links: Links) -> None:
+    """Take our filters off all interfaces: those of a process that was killed are there still, and count for nobody."""
+    async for queue in await links.netlink.get_qdiscs():
+        if queue["handle"] == _CLSACT_HANDLE:
+            await remove(links, queue["index"])
+
+
 async def _has_hook(links: Links, interface: int) -> bool:
     return any([queue["handle"] == _CLSACT_HANDLE async for queue in await links.netlink.get_qdiscs(index=interface)])
 
@@ -180,6 +195,10 @@ def _is_ours(found: netlink.Attributes) -> bool:
 def _series(key: bytes) -> Series:
     local, remote, interface, port, protocol, into_pod, towards_port = _SERIES.unpack(key)
     return Series(_ip(local), _ip(remote), interface, port, protocol, bool(into_pod), bool(towards_port))
+
+
+def _packed(address: IPv4Address | IPv6Address) -> bytes:
+    return address.packed if isinstance(address, IPv6Address) else IPv6Address(f"::ffff:{address}").packed
 
 
 def _ip(packed: bytes) -> IPv4Address | IPv6Address:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 NUMBERS = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "s390x": 351}
 _LOG_BYTES = 1 << 18
 _ATTR_BYTES = 128
+_INFO_BYTES, _JITED_LENGTH_AT = 64, 16
 _LAST_WORDS = 3  # lines of the verifier's log that say what was wrong
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -35,9 +36,9 @@ class Command(IntEnum):
     MAP_DELETE = 3
     MAP_NEXT_KEY = 4
     PROG_LOAD = 5
-    PROG_ATTACH = 8
-    PROG_DETACH = 9
     PROG_TEST_RUN = 10
+    OBJ_GET_INFO_BY_FD = 15
+    LINK_CREATE = 28
 
 
 class MapKind(IntEnum):
@@ -180,15 +181,22 @@ class Program(File):
         result = struct.unpack_from("=IIIIQQII", attr.raw)
         return Ran(result[1], result[7])
 
+    @property
+    def compiled_bytes(self) -> int:
+        """How long it is as machine code; 0 where the kernel interprets it."""
+        info = ctypes.create_string_buffer(_INFO_BYTES)
+        _bpf(Command.OBJ_GET_INFO_BY_FD, struct.pack("=IIQ", self.fd, _INFO_BYTES, _address(info)), f"program {self.name}")
+        found: int = struct.unpack_from("=I", info, _JITED_LENGTH_AT)[0]
+        return found
 
-def attach(program: Program, target_fd: int, kind: int, flags: int) -> None:
-    """Attach a program to what an open file stands for, such as a control group. It stays until it is detached."""
-    _bpf(Command.PROG_ATTACH, struct.pack("=IIII", target_fd, program.fd, kind, flags), f"attach {program.name}")
 
+def attach(program: Program, target_fd: int, kind: int) -> File:
+    """Attach a program to what an open file stands for, such as a control group. It goes with the file that is given, however we end.
 
-def detach(program: Program, target_fd: int, kind: int) -> None:
-    """Detach a program that was attached."""
-    _bpf(Command.PROG_DETACH, struct.pack("=III", target_fd, program.fd, kind), f"detach {program.name}")
+    Raises:
+        OSError: the kernel refuses; EINVAL before Linux 5.7.
+    """
+    return File(_bpf(Command.LINK_CREATE, struct.pack("=IIII", program.fd, target_fd, kind, 0), f"attach {program.name}"))
 
 
 @cache
