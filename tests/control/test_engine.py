@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control.readings import NOT_FRESH, NOTHING_SEEN, Round, drive, reading
-from detnet.control.decision import Decision, Verdict
+from detnet.control.decision import Decision, Proposal, Verdict
 from detnet.control.engine import Engine
 from detnet.control.guard import GuardParams
 from detnet.control.laws.step import Step
@@ -17,6 +17,8 @@ from detnet.units import Rate, mbps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from detnet.control.situation import Situation
 
 PLAIN = GuardParams.raw()
 START = mbps(100)
@@ -337,3 +339,19 @@ def test_a_failed_cut_keeps_the_average() -> None:
     one = engine(GuardParams(ema_alpha=0.5))
     assert step(one, 1, 4.0).verdict is Verdict.CUT
     assert step(one, 2, 2.0).signal_ms == 3.0
+
+
+def test_the_law_is_told_how_long_nothing_could_be_trusted_and_how_much_of_it_was_harmless() -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Listening(Step, frozen=True):
+        def propose(self, now: Situation) -> Proposal:
+            asked.append((now.unseen, now.spared))
+            return super().propose(now)
+
+    one = Engine(Listening(), ROBOT_CONTROL, PLAIN, start=START, interval_s=0.0)
+    for at_s, quality in enumerate(
+        [Quality.FRESH, *[Quality.DEAD] * 3, Quality.FRESH, Quality.FRESH, *[Quality.IDLE] * 2, Quality.FRESH]
+    ):
+        step(one, float(at_s), None if quality is Quality.DEAD else 0.5, quality)
+    assert asked == [(0, 0), (3, 0), (0, 0), (2, 2)]

@@ -6,14 +6,16 @@ import math
 import zlib
 from contextlib import suppress
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from control.readings import counters, situation
 from detnet.control.laws.headroom import Headroom, HeadroomParams
-from detnet.control.laws.headroom.capacity import SOFTNESS, Capacity
+from detnet.control.laws.headroom.capacity import PACES, SOFTNESS, Capacity
 from detnet.control.laws.headroom.checkpoint import restore, save
 from detnet.control.laws.headroom.forecast import ALIKE_MEAN, HIGHEST, MEMORY, NAMES, PERIOD, WEEK, Forecasts
 from detnet.control.laws.headroom.mixture import RATES, Mixture
@@ -67,8 +69,7 @@ def test_whatever_is_seen_the_belief_stays_a_belief(windows: list[tuple[float, f
         assert 0 < belief.observe(load, signal) < 2
     assert 0 < belief.knee < 2
     assert 0 < belief.spread < math.inf
-    assert belief.weight.sum() == pytest.approx(1)
-    assert belief.mean.shape == (len(SOFTNESS) * 5,)
+    assert belief.mean.shape == (len(SOFTNESS) * len(PACES),)
 
 
 def test_a_wave_is_foreseen_once_it_was_seen() -> None:
@@ -195,6 +196,51 @@ def test_a_quiet_link_without_counters_is_given_all_of_it_and_more_than_all_is_n
     for at_s in range(1, 900):
         budget = law.propose(situation(0.02, LINK, at_s=at_s, link=LINK)).budget
     assert budget > LINK
+
+
+def test_what_came_after_a_time_without_data_is_no_error_of_the_forecasts() -> None:
+    """They spoke of the window after the last, not of one a minute later: a jump in between is no sign that jumps are likely."""
+    law, chance = law_after(300)
+    before = law.mixture.errors.sum()
+    jumped = situation(0.02, mbps(10), at_s=360, carried=counters(10, critical=1, other=150, link=161), link=LINK)
+    law.propose(msgspec.structs.replace(jumped, unseen=59, spared=56))
+    assert law.mixture.errors.sum() == pytest.approx(before)
+    assert law.forecasts.past[-1] < 0.3
+    ask(law, chance, 361)
+    assert law.mixture.learned == 300
+
+
+def test_windows_in_which_nothing_could_be_missed_count_for_the_promise_but_not_without_end() -> None:
+    price = Price(0.01)
+    price.credit(100)
+    assert price.excess == pytest.approx(-1)
+    price.credit(10**9)
+    assert price.excess == pytest.approx(-2)
+    price.account(0.5, missed=False, used=True)
+    assert price.lift == 0
+
+
+def test_the_size_of_what_is_remembered_is_the_same_after_however_many_windows() -> None:
+    """Once its memory is full and every class was met, each window changes values only, and no shape: so no number of windows does."""
+    law, chance = law_after(900)
+    everything = np.ones_like(law.mixture.errors)
+    law.mixture.errors = everything
+    full = shape_of(law)
+    for at_s in range(901, 1400):
+        ask(law, chance, at_s)
+        assert shape_of(law) == full
+    assert sum(size for _, size in full.values()) < 80_000
+
+
+def shape_of(part: object, name: str = "law") -> dict[str, tuple[str, int]]:
+    """All that an object holds: the type and the bytes of each number and array, which are all that there may be."""
+    if isinstance(part, np.ndarray):
+        return {name: (f"{part.dtype} {part.shape}", part.nbytes if part.base is None else part.base.nbytes)}
+    if isinstance(part, int | float):
+        assert abs(part) < 2**53
+        return {name: ("number", 8)}
+    inside = enumerate(part) if isinstance(part, list) else () if isinstance(part, Struct) else vars(part).items()
+    return {key: one for of, value in inside for key, one in shape_of(value, f"{name}.{of}").items()}
 
 
 def test_a_restored_law_goes_on_as_the_saved_one_would() -> None:

@@ -160,11 +160,20 @@ async def controlling(
     fake: FakeApi, path: Path, readings: FakeReadings, *, name: str = "one", config: str = CONFIG
 ) -> AsyncIterator[Running]:
     """Run a controller; it is ended without manners if the test has not told it to end."""
+    async with controlling_at(Access(server=fake.url), HOME, path, readings, name=name, config=config) as running:
+        yield running
+
+
+@asynccontextmanager
+async def controlling_at(
+    access: Access, home: str, path: Path, readings: FakeReadings, *, name: str = "one", config: str = CONFIG
+) -> AsyncIterator[Running]:
+    """Run a controller at any API server; `home` is its own namespace."""
     file = path / f"{name}.yaml"
     file.write_text(config)
     stop = asyncio.Event()
-    async with connect(Access(server=fake.url)) as client:
-        fixed = ControllerConfig(name=name, namespace=HOME, host="127.0.0.1", port=0)
+    async with connect(access) as client:
+        fixed = ControllerConfig(name=name, namespace=home, host="127.0.0.1", port=0)
         controller = Controller(fixed, ConfigFile(file), client, readings)
         task = asyncio.create_task(controller.run(stop))
         try:

@@ -98,7 +98,7 @@ async def _ready(it: Cluster) -> None:
             return
 
 
-async def until(holds: Callable[[], bool], *, within_s: float = 20.0) -> None:
+async def until(holds: Callable[[], bool], *, within_s: float = 90.0) -> None:
     """Wait for something to become true; fail if it does not in a generous time."""
     async with asyncio.timeout(within_s):
         while not holds():  # noqa: ASYNC110 - the tests' only clock

@@ -113,10 +113,10 @@ class FakeApi:
             writer.transport.abort()
 
     async def stop(self) -> None:
-        for task in list(self._handlers):
-            task.cancel()
-        while self._handlers:  # noqa: ASYNC110 - they end in this very loop
-            await asyncio.sleep(0)
+        while self._handlers:
+            for task in list(self._handlers):
+                task.cancel()  # a condition of Python 3.11 may lose it
+            await asyncio.sleep(0.01)
 
     async def _serve(self, request: Request, writer: asyncio.StreamWriter) -> None:
         fault = self._fault(request)
@@ -241,7 +241,8 @@ class FakeApi:
             if any(entry[0] > seen for entry in self._log):
                 return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._bookmark_s)
+                async with asyncio.timeout(self._bookmark_s):
+                    await self._changed.wait()
                 return
         if request.query.get("allowWatchBookmarks") == "true":
             # as the real server's: a pod without what the schema demands

@@ -106,6 +106,23 @@ async def test_a_limit_is_written_changed_read_back_and_given_back(where: str) -
         assert (await b.it.read("owned")).metadata.annotations.record is None
 
 
+async def test_who_leads_again_marks_pods_as_they_are_and_not_as_it_left_them() -> None:
+    async with bench("fake") as b:
+        assert b.it.fake
+        await b.it.pod("p")
+        await b.caught_up("p")
+        assert await b.fate("p", mbps(50)) is Fate.WRITTEN
+        await b.caught_up("p")
+        between = Annotator(b.it.client, b.store, Boss(Fence(FENCE.born, FENCE.transition + 1)))
+        assert (await between.write({b.key("p"): mbps(20)}))[b.key("p")].fate is Fate.WRITTEN
+        await b.caught_up("p")
+        b.now_s += SETTLE_S
+        b.boss.fence = Fence(FENCE.born, FENCE.transition + 2)
+        asked = b.it.fake.count("PATCH", "/pods/p")
+        assert await b.fate("p", mbps(20)) is Fate.UNCHANGED
+        assert b.it.fake.count("PATCH", "/pods/p") == asked + 1  # no conflict: the mark alone
+
+
 @pytest.mark.parametrize("where", WHERE)
 async def test_a_critical_pod_gets_priority_and_no_limit(where: str) -> None:
     async with bench(where) as b:

@@ -168,7 +168,7 @@ async def test_a_leader_that_was_stopped_and_goes_on_lands_nothing_on_pods_of_th
                 await until(lambda: it.fake is not None and it.fake.count("GET", "/leases") > asked + 2)
                 after.append(1)
 
-            await asyncio.wait_for(election.run(work), 30)
+            await asyncio.wait_for(election.run(work), 120)
             assert after
             assert (await it.read("p")).metadata.annotations.egress == "10M"
         finally:

@@ -130,7 +130,7 @@ class World(RuleBasedStateMachine):
     @rule(name=candidates)
     def give_back(self, name: str) -> None:
         him = self.them[name]
-        spec = him.elector.release()
+        spec = him.elector.release(him.now_s(self.real_s))
         if spec is not None:
             self.server.put(spec, him.elector.seen)
 
@@ -261,6 +261,17 @@ def test_another_one_waits_for_what_the_holder_promised_on_its_own_clock() -> No
     assert him.claim(64.9) is None
 
 
+def test_it_is_known_when_anothers_lease_runs_out() -> None:
+    him = Elector("a", TIMING)
+    assert him.runs_out_in_s(5.0) == 0
+    him.observe(lease("b", duration=30), 5.0)
+    assert him.runs_out_in_s(7.0) == 28
+    assert him.runs_out_in_s(36.0) == 0
+    for holder in ("", "a"):
+        him.observe(lease(holder, 2), 40.0)
+        assert him.runs_out_in_s(40.0) == 0
+
+
 def test_who_makes_the_lease_waits_before_writing() -> None:
     him = Elector("a", TIMING)
     him.observe(None, 0.0)
@@ -274,13 +285,29 @@ def test_who_makes_the_lease_waits_before_writing() -> None:
     assert him.may_write(16.0)
 
 
+def test_who_has_made_the_lease_gives_it_back_only_after_the_wait() -> None:
+    for given_back_s, gives in ((15.9, False), (16.0, True)):
+        him = Elector("a", TIMING)
+        him.observe(None, 0.0)
+        made = Lease(metadata=lease("a").metadata, spec=LeaseSpec("a", 15, 0))
+        him.claimed(made, 0.0, 1.0)
+        assert (him.release(given_back_s) is not None) is gives
+        assert not him.may_write(given_back_s)
+
+
+def test_who_has_made_the_lease_and_never_heard_so_does_not_give_it_back() -> None:
+    him = Elector("a", TIMING)
+    him.observe(lease("a", transitions=0), 0.0)
+    assert him.release(100.0) is None
+
+
 def test_a_lease_in_another_hand_ends_the_leadership_at_once() -> None:
     him = Elector("a", TIMING)
     him.claimed(lease("a"), 0.0, 0.0)
     him.observe(lease("b", 2), 1.0)
     assert not him.may_write(1.0)
     assert him.fence is None
-    assert him.release() is None
+    assert him.release(1.0) is None
 
 
 @pytest.mark.parametrize(("duration_s", "deadline_s", "retry_s"), [(10, 10, 2), (15, 10, 10), (15, 10, 0)])

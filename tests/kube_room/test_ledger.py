@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from detnet.kube.lease import Fence
-from detnet.kube.ledger import Fate, Foreign, Plan, Wish, enforced, limit_text, mark, matches, plan, read_record
+from detnet.kube.ledger import Declared, Fate, Foreign, Plan, Wish, enforced, limit_text, mark, matches, plan, read_record
 from detnet.kube.views import EGRESS, GROUP, PRIORITY, RECORD, Annotations, Meta, Pod, PodSpec, PodStatus
 from detnet.policy import types as policy_types
+from detnet.policy.types import OnRelease
 from detnet.units import LARGEST_RATE, Rate, mbps
 
 FENCE = Fence("2026-11-25T01:00:00Z", 3)
@@ -146,6 +147,34 @@ def test_a_mark_changes_nothing_but_the_leadership_and_never_goes_back() -> None
     assert mark(after, later) == Plan(Fate.UNCHANGED)
     assert mark(pod("10M"), later) == Plan(Fate.UNCHANGED)
     assert plan(after, mbps(20), FENCE, Foreign.OVERRIDE).fate is Fate.FENCED
+
+
+def test_a_record_says_for_which_policy_it_was_and_what_that_one_wants_in_the_end() -> None:
+    keep, restore = Declared("n/one", OnRelease.KEEP), Declared("n/one", OnRelease.RESTORE)
+    once = plan(pod(), mbps(50), FENCE, Foreign.RESPECT, keep)
+    managed = patched(pod(), once.patch)
+    assert recorded(managed) == keep
+    assert plan(managed, mbps(50), FENCE, Foreign.RESPECT, keep).fate is Fate.UNCHANGED
+    later = plan(managed, mbps(50), FENCE, Foreign.RESPECT, restore)
+    assert set(later.patch or {}) == {RECORD}  # no limit is touched for it
+    after = patched(managed, later.patch)
+    assert recorded(after) == restore
+    for follows in (plan(after, mbps(20), FENCE, Foreign.RESPECT), mark(after, Fence(FENCE.born, 9))):
+        assert recorded(patched(after, follows.patch)) == restore
+    assert said(patched(after, plan(after, Wish.RELEASED, FENCE, Foreign.RESPECT).patch)) == said(pod())
+
+
+@pytest.mark.parametrize("more", ["", ',"policy":"n/one"', ',"release":"Restore"', ',"other":1'])
+def test_a_record_that_says_nothing_of_a_policy_is_still_one(more: str) -> None:
+    text = f'{{"fence":{{"born":"2026-11-25T01:00:00Z","transition":1}},"egress":{{"wrote":"50M"}}{more}}}'
+    assert recorded(pod("50M", record=text)) is None
+    assert plan(pod("50M", record=text), Wish.RELEASED, FENCE, Foreign.RESPECT).patch == {EGRESS: None, RECORD: None}
+
+
+def recorded(it: Pod) -> Declared | None:
+    record = read_record(it.metadata.annotations.record)
+    assert record is not None
+    return record.declared
 
 
 @pytest.mark.parametrize("text", ["10Mbps", "500m", "7", "0", "-10M", "", None])

@@ -157,6 +157,19 @@ async def test_a_watch_that_fails_goes_on_from_where_it_was_without_a_new_list(f
             assert follower.reflector.health.lists == 1
 
 
+async def test_a_server_that_takes_watches_and_has_nothing_to_tell_is_heard() -> None:
+    async with cluster("fake") as it:
+        assert it.fake
+        await it.pod("p")
+        it.fake.faults.append(Fault("GET", "/pods", "silent", watch=True, times=10**6))
+        async with following(it, silence_s=SILENCE_S) as follower:
+            health = follower.reflector.health
+            listed_s = health.contact_s or 0.0
+            await until(lambda: health.watches >= 3)
+            assert (health.contact_s or 0.0) > listed_s
+            assert health.lists == 1
+
+
 async def test_lines_that_stay_garbage_lead_to_a_new_list() -> None:
     async with cluster("fake") as it:
         assert it.fake

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from detnet.control.decision import Decision, GuardAction, Verdict
 from detnet.control.guard import Guard, GuardParams
+from detnet.control.reading import Quality
 from detnet.control.situation import Situation
 
 if TYPE_CHECKING:
@@ -47,7 +48,17 @@ class Engine:
         self._interval_s, self._link = interval_s, link
         self._decided_at_s: float | None = None
         self._settled_at_s, self._last_change = float("-inf"), Verdict.HOLD
+        self._unseen = self._spared = 0  # decisions since the law was asked, see `Situation`
         self.in_force = start
+
+    @property
+    def law(self) -> Law:
+        """The rule that proposes, with all that it remembers."""
+        return self._law
+
+    def bound(self, objective: Objective, guard: GuardParams, link: Rate | None, interval_s: float) -> None:
+        """Go on within other bounds, with all that the engine and its law remember."""
+        self._objective, self._guard.params, self._link, self._interval_s = objective, guard, link, interval_s
 
     def step(self, reading: Reading) -> Decision | None:
         """Take in one window; the decision if one is due, else `None`."""
@@ -59,6 +70,8 @@ class Engine:
         self._decided_at_s = reading.at_s
         limit, blind = self._guard.blind(reading, self.in_force, self._objective.loss_ratio)
         if blind is not None:
+            self._unseen += 1
+            self._spared += reading.quality is Quality.IDLE or limit <= self._guard.params.base
             return self._decision(reading, limit, blind.reason, actions=(blind,))
         if settling is not None or self._guard.smoothed_ms is None:
             reason = settling.reason if settling else "nothing measured yet"
@@ -96,7 +109,10 @@ class Engine:
             ceiling=params.ceiling,
             link=self._link,
             base=params.base,
+            unseen=self._unseen,
+            spared=self._spared,
         )
+        self._unseen = self._spared = 0
         proposal = self._law.propose(now)
         limit, actions = self._guard.correct(proposal.budget, now)
         reason = "; ".join([proposal.reason, *(action.reason for action in actions)])

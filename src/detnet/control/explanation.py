@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from detnet.control.decision import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from detnet.control.decision import Decision
     from detnet.control.reading import Reading
     from detnet.units import Rate
@@ -20,7 +22,8 @@ _VERBS = {Verdict.RAISE: "raised", Verdict.CUT: "cut"}
 
 def explain(decision: Decision) -> str:
     """One sentence, to be followed by what came of it."""
-    return f"{_measured(decision)}; {_wanted(decision)}, {_guarded(decision)}, so the budget {_decided(decision)}"
+    measured = f"{_measured(decision)}{_seen_by_cilium(decision.reading)}"
+    return f"{measured}; {_wanted(decision)}, {_guarded(decision)}, so the budget {_decided(decision)}"
 
 
 def mbit(rate: Rate) -> str:
@@ -48,6 +51,28 @@ def _carried(reading: Reading) -> str:
         return ""
     dropped = f" and {reading.link.dropped_packets} packets were dropped" if reading.link.dropped_packets else ""
     return f", while best effort carried {reading.link.best_effort_bps / 1e6:.1f} Mbit/s{dropped}"
+
+
+def _seen_by_cilium(reading: Reading) -> str:
+    """What Cilium dropped: what a policy refused is lost too, and no congestion."""
+    if reading.cilium is None:
+        return ""
+    drops = reading.cilium.drops
+    refused = sum(rate for reason, rate in drops.items() if _is_policy(reason))
+    others = [f"{reason} {rate:.1f}" for reason, rate in drops.items() if not _is_policy(reason)]
+    told = [f"Cilium dropped {refused:.1f} packets/s by policy, which is no congestion"] if refused else []
+    told += [f"Cilium dropped packets/s for other reasons: {', '.join(others)}"] if others else []
+    told += _verdicts("flow events/s by Hubble", reading.cilium.flows) + _verdicts("policy verdicts/s", reading.cilium.policy)
+    return "".join(f"; {it}" for it in told)
+
+
+def _verdicts(what: str, rates: Mapping[str, float]) -> list[str]:
+    return [f"{what}: " + ", ".join(f"{rate:.1f} {verdict}" for verdict, rate in rates.items())] if rates else []
+
+
+def _is_policy(reason: str) -> bool:
+    """`Policy denied` of the agent, `POLICY_DENIED` of Hubble, and `Policy denied by denylist` of both."""
+    return reason.lower().replace("_", " ").startswith("policy denied")
 
 
 def _wanted(decision: Decision) -> str:

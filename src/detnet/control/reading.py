@@ -35,6 +35,36 @@ class LinkCounters(Struct, frozen=True, kw_only=True):
     dropped_packets: int
 
 
+class PodTraffic(Struct, frozen=True, kw_only=True):
+    """What one pod sent in a window, a second. What stays on its node counts as well."""
+
+    bps: float
+    packets_per_s: float
+
+
+class Traffic(Struct, frozen=True, kw_only=True):
+    """What was counted on one node in one window, before it is said whose flows those are.
+
+    `link_bps` left by the link (None: not counted), whose own queue dropped `dropped_packets`; `pods` are `namespace/name`, those that
+    were counted all through the window.
+    """
+
+    link_bps: float | None
+    dropped_packets: int
+    pods: dict[str, PodTraffic]
+
+
+class Cilium(Struct, frozen=True, kw_only=True):
+    """What Cilium and Hubble counted on the link's node of late, a second. It explains; nothing is decided by it.
+
+    `drops` are packets by Cilium's own reason; `flows` Hubble's flow events by verdict; `policy` verdicts of policies by action.
+    """
+
+    drops: dict[str, float] = {}
+    flows: dict[str, float] = {}
+    policy: dict[str, float] = {}
+
+
 class Reading(Struct, frozen=True, kw_only=True):
     """One window of one link.
 
@@ -58,6 +88,8 @@ class Reading(Struct, frozen=True, kw_only=True):
     send_lateness_p95_ms: float | None = None
     scanner_rtt_p95_ms: float | None = None  # round trips of the safety scanner's own requests
     link: LinkCounters | None = None
+    traffic: Traffic | None = None  # of a sensor that does not know which pods are critical; who does makes `link` of it
+    cilium: Cilium | None = None
 
     @property
     def trusted(self) -> bool:

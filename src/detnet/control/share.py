@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 BACKLOGGED_SHARE = 0.9  # a pod that uses so much of its limit would use more
 SPARE_FACTOR = 2  # the others may double before they feel a limit
 LEAST = mbps(1)
+WORTH = 0.05  # of a share: a smaller gain is not worth a write
+GRAIN = 1000  # limits are written in whole kilobits, rounded down
 
 
 class Terms(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +91,38 @@ def max_min(budget: Rate, demands: Mapping[str, Rate | None], terms: Mapping[str
     else:
         weights, floors, ceilings = [1] * len(names), [0] * len(names), [all_bps] * len(names)
     return dict(zip(names, map(Rate, _divide(int(budget), weights, floors, wanted, ceilings)), strict=True))
+
+
+def redivide(
+    budget: Rate, demands: Mapping[str, Rate | None], terms: Mapping[str, Terms] | None, before: Mapping[str, Rate]
+) -> dict[str, Rate]:
+    """Divide a budget that is in force already: `max_min`, but nobody's share moves for next to nothing.
+
+    All shares stay as they are (`before`) unless a pod that wants more than it has would gain more than `WORTH`. If one would, the others
+    that gain less than that stay, and what they forgo goes to the rest; who is to lose loses, so no pod pays for the quiet of another.
+
+    A budget, a pod or terms that are new are divided plainly.
+
+    Raises:
+        InputError: as `max_min`.
+    """
+    shares = max_min(budget, demands, terms)
+    if not before.keys() >= shares.keys():
+        return shares
+    total, due = sum(shares.values()), {name: (terms or {}).get(name, PLAIN) for name in shares}
+    kept = {name: before[name] for name in shares}
+    within = all(
+        its.floor - GRAIN < kept[name] and (its.ceiling is None or kept[name] <= its.ceiling) for name, its in due.items()
+    )
+    if not (within and 0 <= total - sum(kept.values()) <= GRAIN * len(kept)):
+        return shares
+    wants = [name for name, wanted in demands.items() if wanted is None or wanted > kept[name]]
+    if not any(shares[name] > (1 + WORTH) * kept[name] for name in wants):
+        return kept
+    stay = {name: rate for name, rate in kept.items() if rate <= shares[name] <= (1 + WORTH) * rate}
+    rest = {name: wanted for name, wanted in demands.items() if name not in stay}
+    found = stay | max_min(Rate(total - sum(stay.values())), rest, due)
+    return found if sum(found.values()) == total else shares
 
 
 def _refusal(name: str, its: Terms) -> InputError:

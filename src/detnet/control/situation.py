@@ -18,7 +18,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     """One question to a law.
 
     `signal_ms` is the smoothed `Objective.signal_ms`. Where they are known, `link` is the link's rate, and `base` the rate that is
-    believed safe without looking.
+    believed safe without looking. `unseen` decisions were made since the last question because nothing could be trusted; in those of them
+    that were `spared` nobody was there to be harmed, or at most the base rate was in force.
     """
 
     reading: Reading
@@ -29,6 +30,8 @@ class Situation(Struct, frozen=True, kw_only=True):
     ceiling: Rate
     link: Rate | None = None
     base: Rate | None = None
+    unseen: int = 0
+    spared: int = 0
 
     @property
     def over(self) -> bool:
@@ -41,5 +44,10 @@ class Situation(Struct, frozen=True, kw_only=True):
         link = self.reading.link
         if link is None:
             return None
-        rates = (link.link_bps, link.critical_bps, link.best_effort_bps, link.other_bps)
-        return link if all(math.isfinite(bps) and bps >= 0 for bps in rates) else None
+        believed = (
+            0 <= link.link_bps < math.inf
+            and 0 <= link.critical_bps < math.inf
+            and 0 <= link.best_effort_bps < math.inf
+            and 0 <= link.other_bps < math.inf
+        )
+        return link if believed else None

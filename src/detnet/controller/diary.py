@@ -6,9 +6,11 @@ allowed; a disk that cannot be written is told once and stops nothing; the last 
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import deque
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from msgspec import field
 
@@ -17,6 +19,7 @@ from detnet.controller.journal import SCHEMA, Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import FileIO
 
 RECENT = 500
 
@@ -41,7 +44,7 @@ class Diary:
     def __init__(self, file: str, most_bytes: int, say: Callable[..., None]) -> None:
         self._path = Path(file) if file else None
         self._part_bytes, self._say = most_bytes // 2, say
-        self._out: BinaryIO | None = None
+        self._out: FileIO | None = None
         self._size, self._broken = 0, False
         self.recent: deque[bytes] = deque(maxlen=RECENT)
 
@@ -67,13 +70,15 @@ class Diary:
         self._out = None
 
     def _write(self, path: Path, line: bytes) -> None:
-        if self._out is not None and path.is_file() and self._size + len(line) > self._part_bytes:
+        if self._out is not None and self._size + len(line) > self._part_bytes and path.is_file():
             self.close()
             path.replace(path.with_name(path.name + ".1"))
         if self._out is None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._out = path.open("ab")
+            self._out = path.open("ab", buffering=0)  # a buffer that could not be written would be tried again at the close
             self._size = path.stat().st_size if path.is_file() else 0
-        self._out.write(line)
-        self._out.flush()
+        if self._out.write(line) != len(line):
+            if path.is_file():
+                self._out.truncate(self._size)  # no half line stays for the next one to be joined to
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += len(line)

@@ -1,8 +1,10 @@
 """Engines, one a link: made, kept and dropped as the plan changes; asked with readings, told what came of their decisions.
 
     reading ──► engine ──► budget ──► shares of the link's pods ──► wishes ──► (written elsewhere) ──► fates ──► engine
+       └──► what each pod sent ──► what it wants ──┘
 
-What a pod sends is not measured yet, so each pod may want anything: budgets are divided by weight, within floors and ceilings.
+Budgets are divided by weight and by what the pods want, within floors and ceilings. A pod whose traffic was not counted may want anything.
+A division that stands is not changed for little, nor before the last write has settled: each limit that moves is a write.
 
 Invariants: pure; a budget counts as in force only when every pod of the link that can be limited has its share, as read back; a dry
 run leaves no trace in an engine, and is never among the wishes; an engine outlives changes of its link's pods and bounds, and is made
@@ -12,7 +14,7 @@ anew only for another law, and where nothing is enforced any more.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
@@ -20,9 +22,11 @@ from detnet.act import Outcome, Result
 from detnet.control.engine import Engine
 from detnet.control.laws import law_named
 from detnet.control.reading import Quality, Reading
-from detnet.control.share import max_min
+from detnet.control.share import redivide
+from detnet.control.wants import Wants
 from detnet.kube.ledger import EXEMPT, HOLDS, Fate, Wish
 from detnet.policy.types import Mode
+from detnet.sense.traffic import placed
 from detnet.units import Rate
 
 if TYPE_CHECKING:
@@ -30,36 +34,104 @@ if TYPE_CHECKING:
 
     from detnet.control.decision import Decision
     from detnet.control.guard.params import GuardParams
-    from detnet.control.objective import Objective
     from detnet.controller.plan import LinkPlan, Plan
     from detnet.kube.annotations import PodOutcome
 
 NAMED = 3  # so many pods are named in a reason
+_STANDS = HOLDS | EXEMPT
 
 
-class _Kept(Engine):
-    """An engine whose link may change under it, with all that it and its law remember."""
+class _Given(NamedTuple):
+    """What shares are made from."""
 
-    def bound(self, objective: Objective, guard: GuardParams, link: Rate | None, interval_s: float) -> None:
-        self._objective, self._guard.params, self._link, self._interval_s = objective, guard, link, interval_s
+    modes: tuple[Mode, ...]
+    target: Rate
+    plan: LinkPlan
+    demands: Mapping[str, Rate | None]
+    in_force: Mapping[str, Rate]
+
+    def same(self, other: _Given) -> bool:
+        return self.plan is other.plan and self == other
 
 
 class Link(Struct, kw_only=True):
-    """One link as it stands. `target`: the budget that is to be in force; `outcomes`: what came of its pods, last."""
+    """One link as it stands.
+
+    `target`: the budget that is to be in force; `demands`: what its pods wanted when it was divided last; `outcomes`: what came of
+    its pods, last; `settled_s`: from when on that is in force. What follows from these is kept until they change, since each round asks
+    for it: `in_force`: limits as they were read back; `stands`: whether every pod that can be limited has what was wished; `divided`: the
+    last shares, and from what they were made; `told`: the outcomes in words.
+    """
 
     plan: LinkPlan
-    engine: _Kept | None = None
+    engine: Engine | None = None
     target: Rate | None = None
     reading: Reading | None = None
     decision: Decision | None = None
     outcomes: dict[str, PodOutcome] = field(default_factory=dict)
+    wants: Wants = field(default_factory=Wants)
+    demands: dict[str, Rate | None] = field(default_factory=dict)
+    settled_s: float = float("-inf")
+    in_force: dict[str, Rate] = field(default_factory=dict)
+    stands: bool = False
+    divided: tuple[_Given, dict[str, Rate]] | None = None
+    told: Outcome | None = None
+
+    def follow(self, plan: LinkPlan) -> None:
+        """Take in a plan; what came of pods that are no longer in it is forgotten."""
+        self.plan = plan
+        pods = _pods(plan)
+        self.outcomes = {pod: came for pod, came in self.outcomes.items() if pod in pods}
+        self._reckon()
+
+    def take(self, reading: Reading) -> Reading:
+        """Take in what was measured; give it with what its traffic means to this link."""
+        plan = self.plan
+        paced = [seat.pod for seat in plan.seats(plan.mode)]
+        sent = reading.traffic.pods if reading.traffic else {}
+        sent_bps = {pod: sent[pod].bps for pod in paced if pod in sent}
+        self.wants.take(sent_bps, self.in_force, at_s=reading.at_s, window_s=reading.window_s)
+        if reading.at_s >= self.settled_s:
+            self.demands = self.wants.of(paced)
+        reading = placed(reading, critical=[one.pod for one in plan.critical], best_effort=paced)
+        self.reading = reading if plan.runs else _idle(reading)
+        return self.reading
+
+    def took(self, told: Mapping[str, PodOutcome], *, at_s: float, settle_s: float) -> None:
+        """Learn what came of some of its pods. In a settled cluster that is nothing new, and so nothing is reckoned."""
+        news = {pod: came for pod, came in told.items() if self.outcomes.get(pod) is not came}
+        wrote = any(it.fate is Fate.WRITTEN for it in news.values())
+        if news:
+            self.outcomes |= news
+            self._reckon()
+        if wrote:
+            self.settled_s = at_s + settle_s
+        if self.engine is not None and self.target is not None and self.stands:
+            self.engine.applied(self.target, at_s=at_s, settle_s=settle_s if wrote else 0.0)
 
     def shares(self, *modes: Mode) -> dict[str, Rate]:
-        """Divide the target over the pods of those modes."""
-        seats = self.plan.seats(*modes)
-        if self.target is None or not seats:
+        """Divide the target over the pods of those modes; the same of the same."""
+        if self.target is None:
             return {}
-        return max_min(self.target, dict.fromkeys(seat.pod for seat in seats), {seat.pod: seat.terms for seat in seats})
+        given = _Given(modes, self.target, self.plan, self.demands, self.in_force)
+        if self.divided is None or not self.divided[0].same(given):
+            self.divided = (given, self._divided(given))
+        return self.divided[1]
+
+    def _divided(self, given: _Given) -> dict[str, Rate]:
+        seats = self.plan.seats(*given.modes)
+        if not seats:
+            return {}
+        demands = {seat.pod: given.demands.get(seat.pod) for seat in seats}
+        in_force = {pod: limit for pod, limit in given.in_force.items() if pod in demands}
+        return redivide(given.target, demands, {seat.pod: seat.terms for seat in seats}, in_force)
+
+    def _reckon(self) -> None:
+        """What follows from plan and outcomes."""
+        self.told = None
+        self.in_force = {pod: came.limit for pod, came in self.outcomes.items() if came.limit is not None}
+        came = [self.outcomes.get(seat.pod) for seat in self.plan.seats(Mode.ENFORCE)]
+        self.stands = bool(came) and all(it is not None and it.fate in _STANDS for it in came)
 
     def wishes(self) -> dict[str, Rate | Wish]:
         """What is to be written: shares of best effort, and priority of what is critical, of policies that enforce."""
@@ -80,6 +152,11 @@ class Link(Struct, kw_only=True):
 
     def outcome(self) -> Outcome:
         """What came of the pods that are to be limited, for the journal."""
+        if self.told is None:
+            self.told = self._told()
+        return self.told
+
+    def _told(self) -> Outcome:
         pods = [seat.pod for seat in self.plan.seats(Mode.ENFORCE)]
         if not pods:
             return Outcome(result=Result.UNCHANGED, reason=f"mode {self.plan.mode}: nothing is written", in_force={})
@@ -89,7 +166,7 @@ class Link(Struct, kw_only=True):
         told += [f"{pod}: {it.detail}" for pod, it in came.items() if it.fate not in HOLDS and it.detail][:NAMED]
         wrote = Result.APPLIED if Fate.WRITTEN in fates else Result.UNCHANGED
         return Outcome(
-            result=wrote if len(came) == len(pods) and fates.keys() <= HOLDS | EXEMPT else Result.FAILED,
+            result=wrote if len(came) == len(pods) and fates.keys() <= _STANDS else Result.FAILED,
             reason="; ".join(told) or "nothing was written",
             in_force={pod: int(it.limit) for pod, it in came.items() if it.limit is not None},
         )
@@ -100,6 +177,7 @@ class Links:
 
     def __init__(self) -> None:
         self.by_node: dict[str, Link] = {}
+        self._node_of: dict[str, str] = {}  # by pod
 
     def follow(self, plan: Plan, limits: Mapping[str, Rate], *, interval_s: float) -> set[str]:
         """Take in a plan; give the nodes whose links are not what they were.
@@ -112,24 +190,24 @@ class Links:
         for node in self.by_node.keys() - plan.links.keys():
             del self.by_node[node]
         changed = set()
+        self._node_of = {pod: node for node, now in plan.links.items() for pod in _pods(now)}
         for node, now in plan.links.items():
             link = self.by_node.get(node)
             if link is None or link.plan != now:
                 changed.add(node)
             before = link.plan if link else None
             link = self.by_node.setdefault(node, Link(plan=now))
-            link.plan = now
-            link.outcomes = {pod: came for pod, came in link.outcomes.items() if pod in _pods(now)}
+            link.follow(now)
             _fit(link, before, limits, interval_s)
         return changed
 
     def step(self, node: str, reading: Reading) -> Decision | None:
         """Take in a link's reading; give the decision, if one is due."""
         link = self.by_node[node]
-        link.reading = reading if link.plan.runs else _idle(reading)
+        reading = link.take(reading)
         if link.engine is None:
             return None
-        decision = link.engine.step(link.reading)
+        decision = link.engine.step(reading)
         if decision is not None:
             link.decision, link.target = decision, decision.limit
         return decision
@@ -140,19 +218,13 @@ class Links:
 
     def took(self, outcomes: Mapping[str, PodOutcome], *, at_s: float, settle_s: float) -> None:
         """Learn what came of wishes; `at_s` is on the clock of the readings."""
-        for link in self.by_node.values():
-            paced = [seat.pod for seat in link.plan.seats(Mode.ENFORCE)]
-            told = {pod: outcomes[pod] for pod in _pods(link.plan) if pod in outcomes}
-            link.outcomes |= told
-            if link.engine is None or link.target is None or not told or not paced:
-                continue
-            came = [link.outcomes.get(pod) for pod in paced]
-            if all(it is not None and it.fate in HOLDS | EXEMPT for it in came):
-                link.engine.applied(link.target, at_s=at_s, settle_s=settle_s if _wrote(told) else 0.0)
-
-
-def _wrote(told: Mapping[str, PodOutcome]) -> bool:
-    return any(it.fate is Fate.WRITTEN for it in told.values())
+        told: dict[str, dict[str, PodOutcome]] = {}
+        for pod, came in outcomes.items():
+            node = self._node_of.get(pod)
+            if node is not None:
+                told.setdefault(node, {})[pod] = came
+        for node, its in told.items():
+            self.by_node[node].took(its, at_s=at_s, settle_s=settle_s)
 
 
 def _pods(plan: LinkPlan) -> set[str]:
@@ -171,7 +243,7 @@ def _fit(link: Link, before: LinkPlan | None, limits: Mapping[str, Rate], interv
     else:
         kept = link.engine.in_force if link.engine is not None and goes_on else None
         start = kept or _start(plan, plan.guard, limits)
-        link.engine = _Kept(law_named(plan.law), plan.objective, plan.guard, start=start, interval_s=interval_s, link=plan.rate)
+        link.engine = Engine(law_named(plan.law), plan.objective, plan.guard, start=start, interval_s=interval_s, link=plan.rate)
         link.target, link.decision = start, None
     if link.target is not None:
         link.target = Rate(min(max(link.target, plan.guard.floor), plan.guard.ceiling))
@@ -186,6 +258,5 @@ def _start(plan: LinkPlan, guard: GuardParams, limits: Mapping[str, Rate]) -> Ra
 
 
 def _idle(reading: Reading) -> Reading:
-    return Reading(
-        at_s=reading.at_s, window_s=reading.window_s, quality=Quality.IDLE, quality_reason="no pod with a critical flow runs"
-    )
+    reason = "no pod with a critical flow runs"
+    return Reading(at_s=reading.at_s, window_s=reading.window_s, quality=Quality.IDLE, quality_reason=reason, link=reading.link)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from detnet.controller import metrics
 from detnet.kube.annotations import PER_S
 from detnet.kube.reflector import SILENCE_S
+from detnet.serve.exposition import CONTENT_TYPE
 from detnet.serve.http import Answer
 
 if TYPE_CHECKING:
@@ -66,8 +67,9 @@ class Pages:
             watch_age_s={kind: now_s - at_s for kind, at_s in heard.items() if at_s is not None},
             policies=Counter("invalid" if isinstance(it, list) else "valid" for it in controller.world.judged.values()),
             events_lost=controller.recorder.lost,
+            transition=fence.transition if (fence := controller.election.fence) is not None else None,
         )
-        return Answer(metrics.page(controller.counts, standing), content_type=metrics.CONTENT_TYPE)
+        return Answer(metrics.page(controller.counts, standing), content_type=CONTENT_TYPE)
 
     async def decisions(self) -> Answer:
         """The last decisions, the oldest first, a line of JSON each, as in the journal."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping, Sequence
 
     from detnet.control.share import Terms
+    from detnet.kube.ledger import Declared
     from detnet.kube.views import Pod
     from detnet.policy.conflict import Ruling
     from detnet.policy.validate import Policy
@@ -36,7 +37,7 @@ BASE_PART = 4  # of a known link
 _MODES = (Mode.OBSERVE, Mode.DRY_RUN, Mode.ENFORCE)
 
 
-class Owned(Struct, frozen=True, kw_only=True):
+class Owned(Struct, frozen=True, kw_only=True, gc=False):
     """A pod that belongs to a policy; what the policy says of itself."""
 
     pod: str
@@ -45,7 +46,7 @@ class Owned(Struct, frozen=True, kw_only=True):
     on_release: OnRelease
 
 
-class Seat(Owned, frozen=True, kw_only=True):
+class Seat(Owned, frozen=True, kw_only=True, gc=False):
     """A best-effort pod on its link. On its node's network (`host_network`) no limit can be enforced."""
 
     workload: str
@@ -53,14 +54,14 @@ class Seat(Owned, frozen=True, kw_only=True):
     host_network: bool = False
 
 
-class Protected(Owned, frozen=True, kw_only=True):
+class Protected(Owned, frozen=True, kw_only=True, gc=False):
     """A pod with critical flows: named, and what they are promised together."""
 
     flows: tuple[str, ...]
     objective: Objective
 
 
-class LinkPlan(Struct, frozen=True, kw_only=True):
+class LinkPlan(Struct, frozen=True, kw_only=True, gc=False):
     """One link. `guard`: None where no pod can be paced; `runs`: whether any critical pod runs, here or elsewhere."""
 
     node: str
@@ -137,7 +138,7 @@ def make(pods: Iterable[Pod], policies: Sequence[Policy], *, law: str, home: str
     )
 
 
-def let_go(managed: Iterable[str], now: Plan, last: Mapping[str, Owned], broken: Container[str]) -> set[str]:
+def let_go(managed: Iterable[str], now: Plan, last: Mapping[str, Owned | Declared], broken: Container[str]) -> set[str]:
     """Which managed pods are to get back what they had: nobody enforces there now, and `Restore` is declared.
 
     It is declared by the policy that enforced there last; by the pod's own of now where that is the same one, or none is known.
@@ -145,7 +146,7 @@ def let_go(managed: Iterable[str], now: Plan, last: Mapping[str, Owned], broken:
     Args:
         managed: pods that bear our record.
         now: the plan.
-        last: pods as they were when a policy last enforced there.
+        last: what was declared for pods when a policy last enforced there.
         broken: policies that are there and cannot be used: what they did stays as it is.
     """
     owners = now.owners()

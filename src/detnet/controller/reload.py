@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from detnet.controller import settings
-from detnet.controller.settings import SensorKind
 from detnet.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,25 +18,13 @@ if TYPE_CHECKING:
 POLL_S = 2.0
 
 
-def usable(path: Path) -> Settings:
-    """Read the file, and refuse what this controller cannot do.
-
-    Raises:
-        InputError: it cannot be read, or says what it must not.
-    """
-    found = settings.load(path)
-    if found.sensor.kind is not SensorKind.SCRAPE:
-        raise InputError("sensor.kind", found.sensor.kind.value, "scrape: reading a Prometheus is not built yet")
-    return found
-
-
 class ConfigFile:
     """A file and what it said last."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = _stamp(path)
-        self.settings = usable(path)
+        self.settings = settings.load(path)
 
     def look(self) -> Settings | InputError | None:
         """Give new settings, or why they are refused; None: the file is as it was."""
@@ -46,7 +33,7 @@ class ConfigFile:
             return None
         self._seen = stamp
         try:
-            self.settings = usable(self._path)
+            self.settings = settings.load(self._path)
         except InputError as error:
             return error
         return self.settings

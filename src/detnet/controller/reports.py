@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from detnet.controller import status
-from detnet.controller.asked import POLICIES
 from detnet.kube.bucket import Bucket
 from detnet.kube.failures import ApiError, UnreachableError
+from detnet.kube.policies import POLICIES
 from detnet.kube.recorder import Mood, Recorder, Subject
 from detnet.policy.types import API_VERSION, KIND
 

@@ -8,6 +8,7 @@ when its link was decided or changed, not at every reading.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from detnet.control.reading import Quality, Reading
 from detnet.controller import status
 from detnet.controller.diary import LinkEntry
 from detnet.controller.links import Links
-from detnet.kube.ledger import Wish, enforced
+from detnet.kube.ledger import Declared, Wish, enforced
 from detnet.policy.types import Mode
 from detnet.policy.validate import Policy
 
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from detnet.control.decision import Decision
+    from detnet.control.laws import Law
     from detnet.controller.diary import Diary
     from detnet.controller.metrics import Counts
-    from detnet.controller.plan import Plan
+    from detnet.controller.plan import LinkPlan, Plan
     from detnet.controller.readings import Readings
     from detnet.controller.world import World
     from detnet.kube.annotations import Annotator
@@ -46,16 +48,27 @@ class Rounds:
         counts: metrics.
         diary: the journal.
         clock: seconds, on the clock of the readings.
+        recall: tells a link's law, which is new, what is kept of it; None: laws begin anew.
     """
 
     def __init__(
-        self, world: World, annotator: Annotator, counts: Counts, diary: Diary, clock: Callable[[], float] = time.monotonic
+        self,
+        world: World,
+        annotator: Annotator,
+        counts: Counts,
+        diary: Diary,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        recall: Callable[[LinkPlan, Law], None] | None = None,
     ) -> None:
         self._world, self._annotator, self._counts, self.diary, self._clock = world, annotator, counts, diary, clock
+        self._recall = recall
         self._zero_s = clock()
         self.leads, self.ended_s = False, self._zero_s
         self.links = Links()
         self._followed: tuple[Plan, float] | None = None
+        self._declared: dict[str, Declared] = {}
+        self._made: list[str] = []  # nodes whose engine is new
         self._stepped_s: dict[str, float] = {}
         self._released_s = float("-inf")
 
@@ -72,6 +85,8 @@ class Rounds:
         """Make one round."""
         with self._counts.stage("decide"):
             nodes = self._follow(interval_s)
+        await self._remind()
+        with self._counts.stage("decide"):
             decided = self._decide(readings, interval_s)
         wishes = self.links.wishes(nodes | decided.keys())
         now_s = self._clock()
@@ -80,7 +95,7 @@ class Rounds:
             wishes |= dict.fromkeys(sorted(self._world.let_go()), Wish.RELEASED)
         if wishes:
             with self._counts.stage("write"):
-                outcomes = await self._annotator.write(wishes)
+                outcomes = await self._annotator.write(wishes, self._declared)
             self._counts.wrote(outcomes)
             self.links.took(outcomes, at_s=self._clock(), settle_s=self._annotator.settle_s)
         for node, decision in decided.items():
@@ -108,9 +123,22 @@ class Rounds:
         if self._followed is not None and self._followed[0] is plan and self._followed[1] == interval_s:
             return set()
         self._followed = (plan, interval_s)
+        enforced_on = {pod: one for pod, one in plan.owners().items() if one.mode is Mode.ENFORCE}
+        self._declared = {pod: Declared(one.policy, one.on_release) for pod, one in enforced_on.items()}
+        before = {node: link.engine for node, link in self.links.by_node.items()}
         changed = self.links.follow(plan, self._limits(), interval_s=interval_s)
+        self._made = [node for node, link in self.links.by_node.items() if link.engine is not before.get(node)]
         self._stepped_s = {node: self._stepped_s.get(node, self._clock()) for node in plan.links}
         return changed
+
+    async def _remind(self) -> None:
+        """Tell the laws of engines that are new what is kept of them: some milliseconds each, while other duties go on."""
+        made, self._made = self._made, []
+        for node in made:
+            link = self.links.by_node[node]
+            if self._recall is not None and link.engine is not None:
+                self._recall(link.plan, link.engine.law)
+                await asyncio.sleep(0)
 
     def _limits(self) -> dict[str, Rate]:
         """Limits of ours that stand on pods."""

@@ -11,6 +11,7 @@ Where one duty fails in a way that nobody foresaw, the whole process ends, and i
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 from contextlib import suppress
@@ -18,14 +19,18 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from detnet.controller import garbage
+from detnet.controller.checkpoint import SHELVES
 from detnet.controller.diary import Diary
-from detnet.controller.log import Log
+from detnet.controller.memory import Memory
 from detnet.controller.metrics import Counts
+from detnet.controller.overheard import Overheard
 from detnet.controller.pages import Pages
+from detnet.controller.prometheus_readings import PrometheusReadings
 from detnet.controller.readings import Agents, addresses
 from detnet.controller.reports import Reports
 from detnet.controller.rounds import Rounds
-from detnet.controller.settings import PORT, Settings
+from detnet.controller.settings import PORT, SensorKind, Settings
 from detnet.controller.world import World
 from detnet.errors import InputError
 from detnet.kube.annotations import Annotator
@@ -36,6 +41,7 @@ from detnet.kube.ledger import Fate
 from detnet.kube.recorder import Recorder
 from detnet.policy.types import OnRelease
 from detnet.serve.http import listen
+from detnet.serve.log import Log
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -74,8 +80,18 @@ async def run(config: ControllerConfig, file: ConfigFile, access: Access) -> Non
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    garbage.look_seldom()
     async with connect(access) as client:
-        await Controller(config, file, client).run(stop)
+        controller = Controller(config, file, client)
+        settling = asyncio.create_task(_settle(controller.world))
+        await controller.run(stop)
+        settling.cancel()
+
+
+async def _settle(world: World) -> None:
+    """Once all was listed and planned, that is what stays."""
+    await world.planned.wait()
+    garbage.leave_what_is_there()
 
 
 class Controller:
@@ -96,7 +112,7 @@ class Controller:
         self.counts = Counts()
         self.world = World(client, home=config.namespace)
         self._given = readings
-        self.readings: Readings = readings or self._agents(settings)
+        self.readings: Readings = readings or self._sensor(settings)
         lease = settings.lease
         timing = Timing(
             duration_s=lease.duration_seconds, renew_deadline_s=lease.renew_deadline_seconds, retry_s=lease.retry_seconds
@@ -105,8 +121,13 @@ class Controller:
         self._annotator = Annotator(client, self.world.pods, self.election, write_s=timing.write_s)
         self.recorder = Recorder(client, config.name)
         self.diary = self._diary(settings)
-        self.rounds = Rounds(self.world, self._annotator, self.counts, self.diary)
+        say: Callable[..., None] = self.log.say
+        self.memory = Memory(
+            client, config.namespace, lease.name, self.election, write_s=timing.write_s, counts=self.counts, say=say
+        )
+        self.rounds = Rounds(self.world, self._annotator, self.counts, self.diary, recall=self.memory.recall)
         self._reports = Reports(client, self.recorder, self.election.may_write, self.counts.statuses, time.monotonic)
+        self._overheard = Overheard(say)
         self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -120,6 +141,7 @@ class Controller:
         self.log.say("info", "started", name=config.name, port=config.port)
         election: asyncio.Task[Any] = asyncio.create_task(self.election.run(self._lead))
         duties: list[Coroutine[Any, Any, NoReturn]] = [*self.world.watches(), self._plan(), self._report(), self._reload()]
+        duties.append(self._keep())
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(duty) for duty in duties]
         stopping: asyncio.Task[Any] = asyncio.create_task(stop.wait())
         try:
@@ -149,6 +171,9 @@ class Controller:
         """Make rounds for as long as we lead; in the end do with the limits what is declared."""
         await self.world.planned.wait()
         self.log.say("info", "leading", transition=fence.transition)
+        self.memory.forget()
+        if self._file.settings.checkpoint.interval_seconds:
+            await self.memory.read()
         self.rounds.begin()
         try:
             while not self._stop.is_set():
@@ -160,6 +185,8 @@ class Controller:
                 self._wake.clear()
             if self._file.settings.on_exit is OnRelease.RESTORE:
                 await self._give_back()
+            if self._file.settings.checkpoint.interval_seconds:
+                await self.memory.save_all(self.rounds.links.by_node, self._node_names())
         finally:
             self.rounds.end()
             self.log.say("info", "leading-no-more", transition=fence.transition)
@@ -191,11 +218,27 @@ class Controller:
             self.readings.follow({node: known[node] for node in self.world.plan.links if node in known})
             self._wake.set()
 
+    async def _keep(self) -> NoReturn:
+        """Keep what laws have learned, one shelf after the other, while we lead."""
+        number = 0
+        while True:
+            interval_s = self._file.settings.checkpoint.interval_seconds
+            pause_s = interval_s / SHELVES * random.uniform(0.5, 1.5)  # noqa: S311 - spreads load
+            await asyncio.sleep(pause_s or RELOAD_S)
+            if interval_s and self.rounds.leads and self.election.may_write():
+                with self.counts.stage("checkpoint"):
+                    await self.memory.save(number, self.rounds.links.by_node, self._node_names())
+                number = (number + 1) % SHELVES
+
+    def _node_names(self) -> set[str]:
+        return {node.metadata.name for node in self.world.nodes.all()}
+
     async def _report(self) -> NoReturn:
         """Tell of policies what is so, while we lead."""
         while True:
             await asyncio.sleep(REPORT_S)
             if not self.rounds.leads or not self.election.may_write():
+                self._overheard.tell(self.world.policies.all())
                 continue
             with self.counts.stage("status"):
                 statuses = self.rounds.statuses(self._reports.before)
@@ -225,10 +268,12 @@ class Controller:
             self.diary = self.rounds.diary = self._diary(now)
         if now.sensor != before.sensor and self._given is None:
             await self.readings.close()
-            self.readings = self._agents(now)
+            self.readings = self._sensor(now)
         self.world.changed.set()
 
-    def _agents(self, settings: Settings) -> Agents:
+    def _sensor(self, settings: Settings) -> Readings:
+        if settings.sensor.kind is SensorKind.PROMETHEUS:
+            return PrometheusReadings.of(settings.sensor, self._wake.set)
         return Agents(settings.sensor.port, settings.sensor.timeout_seconds, self._wake.set)
 
     def _diary(self, settings: Settings) -> Diary:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -17,12 +18,13 @@ import yaml
 from msgspec import Meta, Struct, inspect
 
 from detnet.control.laws import law_named
+from detnet.controller.query_settings import QuerySettings
 from detnet.errors import InputError
 from detnet.policy import rules
 from detnet.policy.types import OnRelease
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from detnet.sense.prometheus_api import PrometheusAccess
+from detnet.sense.prometheus_queries import PRESETS, Preset, Queries
+from detnet.serve.log import LogLevel
 
 PORT = 9321  # metrics, /healthz and /readyz of the controller
 AGENT_PORT = 9320  # the same of an agent
@@ -30,6 +32,7 @@ REFLECTOR_PORT = 8620  # STAMP, UDP; 862 is its own, but takes a capability more
 LONGEST_FILE_BYTES = 1 << 20  # as much as a ConfigMap holds
 _UNKNOWN = re.compile(r"unknown field `(?P<key>[^`]*)`")
 _TOP = "the configuration"
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def _is_address(text: str) -> bool:
@@ -39,6 +42,11 @@ def _is_address(text: str) -> bool:
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         return False
+
+
+def _is_private(url: str) -> bool:
+    """Whether a token may be sent there."""
+    return url.startswith("https://") or urlsplit(url).hostname in _LOOPBACK
 
 
 def _check(field: str, value: object, holds: bool, allowed: str) -> None:  # noqa: FBT001 - the condition, read in place
@@ -53,15 +61,6 @@ class SensorKind(StrEnum):
     PROMETHEUS = "prometheus"
 
 
-class LogLevel(StrEnum):
-    """The least that is told."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
 class _Part(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """How all of it is written."""
 
@@ -71,7 +70,7 @@ class SensorSettings(_Part, frozen=True, kw_only=True):
 
     kind: Annotated[
         SensorKind,
-        Meta(description="`scrape`: ask each agent itself. `prometheus`: ask a Prometheus for them all; not built yet."),
+        Meta(description="`scrape`: ask each agent itself. `prometheus`: ask a Prometheus for them all (`docs/monitoring.md`)."),
     ] = SensorKind.SCRAPE
     port: Annotated[int, Meta(ge=1, le=65535, description="Where agents serve their metrics.")] = AGENT_PORT
     timeout_seconds: Annotated[
@@ -81,12 +80,53 @@ class SensorSettings(_Part, frozen=True, kw_only=True):
         str,
         Meta(max_length=2048, description="Of the Prometheus, such as `http://prometheus.monitoring:9090`; only with that kind."),
     ] = ""
+    token_file: Annotated[
+        str, Meta(max_length=4096, description="Holds a bearer token for it, read at every query. Empty: no token. Needs https.")
+    ] = ""
+    ca_file: Annotated[str, Meta(max_length=4096, description="PEM certificates to trust for it. Empty: the system's.")] = ""
+    window_seconds: Annotated[
+        float,
+        Meta(ge=1, le=600, description="How far back Prometheus looks: three scrapes, so that two are always there."),
+    ] = 15.0
+    max_age_seconds: Annotated[
+        float, Meta(gt=0, le=600, description="A last sample that is older is stale. At most the window.")
+    ] = 10.0
+    preset: Annotated[
+        Preset,
+        Meta(
+            description="What is asked: metrics of the `agents`. `hubble-flow-latency`: a metric that is often quoted and that no"
+            " Cilium exports; says so where it is not there."
+        ),
+    ] = Preset.AGENTS
+    queries: Annotated[QuerySettings, Meta(description="PromQL of your own. Empty: the preset's.")] = QuerySettings()
 
     def __post_init__(self) -> None:
         if self.kind is SensorKind.PROMETHEUS:
             _check("sensor.url", self.url, _is_address(self.url), "an address that begins with http:// or https://")
+            _check(
+                "sensor.tokenFile", self.token_file, not self.token_file or _is_private(self.url), "no token, or an https:// url"
+            )
         else:
             _check("sensor.url", self.url, not self.url, "no address, or kind: prometheus")
+        for field, path in (("tokenFile", self.token_file), ("caFile", self.ca_file)):
+            _check(f"sensor.{field}", path, not path or path.startswith("/"), "a whole path, beginning with /; or nothing")
+        _check("sensor.maxAgeSeconds", f"{self.max_age_seconds:g}", self.max_age_seconds <= self.window_seconds,
+               f"at most the window, {self.window_seconds:g}")  # fmt: skip
+
+    def access(self) -> PrometheusAccess:
+        """Where the Prometheus is, and what proves both sides."""
+        return PrometheusAccess(
+            url=self.url,
+            token_file=Path(self.token_file) if self.token_file else None,
+            ca_file=Path(self.ca_file) if self.ca_file else None,
+        )
+
+    def asked(self) -> Queries:
+        """The preset's queries, and instead of them those that are given."""
+        given = {name: query for name, query in msgspec.structs.asdict(self.queries).items() if query}
+        if "age" in given:
+            given["note"] = "the query age finds nothing"
+        return msgspec.structs.replace(PRESETS[self.preset], **given)
 
 
 class LeaseSettings(_Part, frozen=True, kw_only=True):
@@ -112,10 +152,29 @@ class LeaseSettings(_Part, frozen=True, kw_only=True):
         )
 
 
+class CheckpointSettings(_Part, frozen=True, kw_only=True):
+    """What laws have learned, kept in ConfigMaps of the controller's own namespace: it outlives a restart and a change of leader."""
+
+    interval_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86400,
+            description="How often it is written; also when the one that writes is told to end. From 10 on; 0: never, nor read.",
+        ),
+    ] = 300.0
+
+    def __post_init__(self) -> None:
+        seconds = self.interval_seconds
+        _check("checkpoint.intervalSeconds", f"{seconds:g}", seconds == 0 or seconds >= 10, "0, or a number from 10 to 86400")
+
+
 class JournalSettings(_Part, frozen=True, kw_only=True):
     """What was decided, why, and what came of it: one JSON object a line, for `detnet why`."""
 
-    file: Annotated[str, Meta(max_length=4096, description="Where. Empty: no journal.")] = "/var/lib/detnet/journal.ndjson"
+    file: Annotated[
+        str, Meta(max_length=4096, description="Where. `/dev/stdout`: in the log, as `kubectl logs` shows it. Empty: no journal.")
+    ] = "/dev/stdout"
     max_mebibytes: Annotated[
         int, Meta(ge=1, le=65536, description="What the journal may take on the disk, what was put aside included.")
     ] = 64
@@ -148,6 +207,10 @@ class Settings(_Part, frozen=True, kw_only=True):
     sensor: Annotated[SensorSettings, Meta(description="How the links are measured.")] = SensorSettings()
     lease: Annotated[LeaseSettings, Meta(description="Which replica writes.")] = LeaseSettings()
     journal: Annotated[JournalSettings, Meta(description="What is remembered of each decision.")] = JournalSettings()
+    checkpoint: Annotated[
+        CheckpointSettings,
+        Meta(description="What laws have learned, kept in ConfigMaps: it outlives a restart and a change of leader."),
+    ] = CheckpointSettings()
 
     def __post_init__(self) -> None:
         law_named(self.law, "law")

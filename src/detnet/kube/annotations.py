@@ -15,14 +15,14 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
 
 from detnet.act import Outcome, Result
 from detnet.kube.bucket import Bucket
 from detnet.kube.failures import ApiError, UnreachableError
-from detnet.kube.ledger import EXEMPT, HOLDS, Fate, Foreign, Plan, Wish, enforced, mark, matches, plan
+from detnet.kube.ledger import EXEMPT, HOLDS, Declared, Fate, Foreign, Plan, Wish, enforced, mark, matches, plan
 from detnet.kube.views import EGRESS, PODS, PRIORITY
 from detnet.units import Rate
 
@@ -62,7 +62,7 @@ class Leader(Protocol):
         """Which leadership ours is."""
 
 
-class PodOutcome(Struct, frozen=True):
+class PodOutcome(Struct, frozen=True, gc=False):
     """What came of one pod. `limit`: what its annotation means now; None: not limited by it, or not known."""
 
     fate: Fate
@@ -76,6 +76,15 @@ class _Written(Struct, frozen=True):
     uid: str
     at_s: float
     pod: Pod | None
+
+
+class _Standing(NamedTuple):
+    """What was found of a pod that needs no write: true as long as pod, wish, policy and leadership are the same."""
+
+    pod: Pod
+    wish: Rate | Wish
+    declared: Declared | None
+    outcome: PodOutcome
 
 
 class Annotator:
@@ -107,6 +116,8 @@ class Annotator:
         self._write_s, self._clock = write_s, clock
         self._bucket = Bucket(PER_S, BURST)
         self._written: dict[str, _Written] = {}
+        self._standing: dict[str, _Standing] = {}
+        self._standing_for: Fence | None = None
         self._marked: Fence | None = None
         self._quiet_until_s = float("-inf")
         self._turn = asyncio.Lock()  # what one round wrote, the next one must know of
@@ -120,19 +131,26 @@ class Annotator:
         failed = not fates <= HOLDS | EXEMPT
         return Outcome(result=Result.FAILED if failed else result, reason=_told(outcomes), in_force=in_force)
 
-    async def write(self, wishes: Mapping[str, Rate | Wish]) -> dict[str, PodOutcome]:
-        """Bring each pod to what is wished for it; give each one's fate."""
+    async def write(
+        self, wishes: Mapping[str, Rate | Wish], declared: Mapping[str, Declared] | None = None
+    ) -> dict[str, PodOutcome]:
+        """Bring each pod to what is wished for it; give each one's fate. `declared`: by the policies that wish it."""
         fence = self._leader.fence
         if fence is None or not self._leader.may_write():
             return dict.fromkeys(wishes, PodOutcome(Fate.NOT_LEADER, "the lease is not ours"))
         if not self._pods.complete:
             return dict.fromkeys(wishes, PodOutcome(Fate.NOT_SYNCED, "the pods were not listed yet"))
         async with self._turn:
+            self._forget(fence)
             if self._marked != fence:
                 await self.take_over(fence)
-            self._forget()
-            until_s = self._clock() + PATIENCE_S
-            return await self._each(wishes, lambda wish, pod: plan(pod, wish, fence, self._foreign), until_s)
+            until_s, of = self._clock() + PATIENCE_S, declared or {}
+            stand = self._stand(wishes, of)
+            if len(stand) == len(wishes):
+                return stand
+            left = {key: wish for key, wish in wishes.items() if key not in stand} if stand else wishes
+            brought = await self._each(left, lambda wish, pod: self._judged(pod, wish, fence, of.get(pod.key)), until_s)
+            return {key: stand.get(key) or brought[key] for key in wishes}
 
     async def take_over(self, fence: Fence) -> dict[str, PodOutcome]:
         """Mark every managed pod with our leadership."""
@@ -231,6 +249,30 @@ class Annotator:
             return Plan(Fate.BUSY, "the API server asked us to wait")
         return None if self._leader.may_write() else Plan(Fate.NOT_LEADER, "the lease ran out")
 
+    def _stand(self, wishes: Mapping[str, Rate | Wish], declared: Mapping[str, Declared]) -> dict[str, PodOutcome]:
+        """Give the outcomes of pods of which nothing is new: in a settled cluster nearly all, so this is what a round costs."""
+        standing, pods, written = self._standing, self._pods.by_key, self._written
+        found: dict[str, PodOutcome] = {}
+        for key, wish in wishes.items():
+            it = standing.get(key)
+            if it is None:
+                continue
+            pod, wished, said, outcome = it
+            now = declared.get(key)
+            if wished == wish and pod is pods.get(key) and key not in written and (said is now or said == now):
+                found[key] = outcome
+        return found
+
+    def _judged(self, pod: Pod, wish: Rate | Wish, fence: Fence, declared: Declared | None) -> Plan:
+        """Plan one pod, and remember it where there is nothing to write."""
+        planned = plan(pod, wish, fence, self._foreign, declared)
+        if planned.patch is None:
+            outcome = PodOutcome(planned.fate, planned.detail, enforced(pod))
+            self._standing[pod.key] = _Standing(pod, wish, declared, outcome)
+        else:
+            self._standing.pop(pod.key, None)
+        return planned
+
     def _latest(self, key: str) -> Pod | None:
         """The pod as we know it: the answer to our own last write where the watch may not have brought it yet."""
         pod, last = self._pods.get(key), self._written.get(key)
@@ -245,9 +287,13 @@ class Annotator:
         if {EGRESS, PRIORITY} & set(patch):
             self._written[key] = _Written(uid, self._clock(), pod)
 
-    def _forget(self) -> None:
-        """Forget the writes that have settled."""
+    def _forget(self, fence: Fence) -> None:
+        """Forget the writes that have settled, what was found in another leadership, and pods that are gone."""
         now_s = self._clock()
+        if self._standing_for != fence:
+            self._standing, self._standing_for = {}, fence
+        elif len(self._standing) > len(self._pods):
+            self._standing = {key: it for key, it in self._standing.items() if it.pod is self._pods.get(key)}
         self._written = {key: last for key, last in self._written.items() if now_s - last.at_s < SETTLE_S}
 
 

@@ -8,6 +8,8 @@ a watch or a reply longer than `LONGEST_BYTES` is refused, so that memory stays 
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
 import time
 from contextlib import aclosing, asynccontextmanager
 from functools import cache
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from detnet.kube.views import Kind
 
 TIMEOUT_S = 5.0
+UNHEARD_S = 2.5  # what a leader's lease leaves by default, see `detnet.kube.lease`
 PAGE = 500
 LONGEST_BYTES = 64 << 20  # a page of 500 pods is about 4 MB; one object is 1.5 MB at most
 TOKEN_AGE_S = 60.0  # the kubelet renews a token long before it ends; client-go reads it once a minute too
@@ -69,18 +72,38 @@ class _Status(Struct):
 
 
 class Client:
-    """A connection to one API server; close it with `aclose`, or use `connect`."""
+    """A connection to one API server; close it with `aclose`, or use `connect`.
 
-    def __init__(self, access: Access, *, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        access: where the server is, and who we are.
+        timeout_s: the most that a request may take.
+        unheard_s: how long what the server does not confirm is sent again. The kernel would do so for minutes, also when the request was
+            given up and when this process is gone: a leader's write would arrive when another leads. At most `Timing.write_s`.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        unheard_s: float = UNHEARD_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._timeout_s = timeout_s
         auth = _TokenFile(access.token_file, clock) if access.token_file else _Token(access.token) if access.token else None
+        transport = httpx2.AsyncHTTPTransport(
+            verify=access.tls(),
+            trust_env=False,  # a proxy or a CA bundle of the environment has no say in who our server is
+            limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
+            socket_options=_gives_up(unheard_s),
+        )
         self._http = httpx2.AsyncClient(
             base_url=access.server,
-            verify=access.tls(),
             auth=auth,
-            trust_env=False,  # a proxy or a CA bundle of the environment has no say in who our server is
+            trust_env=False,
+            transport=transport,
             timeout=httpx2.Timeout(timeout_s),
-            limits=httpx2.Limits(max_connections=32, max_keepalive_connections=16),
             headers={"user-agent": MANAGER, "accept": "application/json", "accept-encoding": "identity"},
         )
 
@@ -100,6 +123,10 @@ class Client:
         body = await self._send("GET", kind.path(selection.namespace), params=params)
         found = _decoded(body, _list_of(kind.view))
         return Page(items=found.items or [], version=found.metadata.resource_version, next_page=found.metadata.next_page)
+
+    async def read(self, path: str, *, timeout_s: float | None = None) -> bytes:
+        """Read what stands at a path and is no object of ours: `/version`, or a page of a pod, through the server's proxy."""
+        return await self._send("GET", path, timeout_s=timeout_s)
 
     async def create(
         self, kind: Kind[AnyObject], body: object, namespace: str = "", *, timeout_s: float | None = None
@@ -127,6 +154,8 @@ class Client:
     ) -> AsyncGenerator[bytes, None]:
         """Give the lines of a watch from `version` on, each whole; ends when the server ends it.
 
+        The first line is empty: the server has taken the watch. More may be long in coming.
+
         Raises:
             ApiError: refused, before the first line.
             UnreachableError: broken, or silent for `silence_s`.
@@ -138,6 +167,7 @@ class Client:
         async with _explained(), self._http.stream("GET", path, params=params, timeout=patience) as response:
             if response.status_code != httpx2.codes.OK:
                 raise _refusal(response, await _whole(response))
+            yield b""
             async with aclosing(response.aiter_raw()) as chunks:
                 pending = bytearray()
                 async for chunk in chunks:
@@ -175,13 +205,20 @@ class Client:
 
 
 @asynccontextmanager
-async def connect(access: Access, *, timeout_s: float = TIMEOUT_S) -> AsyncIterator[Client]:
+async def connect(access: Access, *, timeout_s: float = TIMEOUT_S, unheard_s: float = UNHEARD_S) -> AsyncIterator[Client]:
     """Give a client, closed in the end."""
-    client = Client(access, timeout_s=timeout_s)
+    client = Client(access, timeout_s=timeout_s, unheard_s=unheard_s)
     try:
         yield client
     finally:
         await client.aclose()
+
+
+def _gives_up(unheard_s: float) -> list[tuple[int, int, int]]:
+    """Options of a socket whose kernel gives up what is not confirmed in time (tcp(7), TCP_USER_TIMEOUT; Linux alone has it)."""
+    if sys.platform != "linux":
+        return []
+    return [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(unheard_s * 1e3))]
 
 
 class _Token(httpx2.Auth):

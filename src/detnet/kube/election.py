@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 NOT_FOUND, CONFLICT = 404, 409
 RELEASE_S = 2.0  # giving back is a courtesy; the end of the process must not wait for it
 JITTER = 0.2
+AT_ONCE_S = 0.01  # so that the lease has run out by then, whatever a timer rounds to
 
 
 def boot_s() -> float:
@@ -87,7 +88,7 @@ class Election:
                     if await self._lead(work, fence):
                         return
                 else:
-                    await asyncio.sleep(self._retry_s())
+                    await asyncio.sleep(self._pause_s())
         finally:
             await self._release()
 
@@ -164,11 +165,16 @@ class Election:
 
     async def _release(self) -> None:
         """Give the lease back, if it is ours and the server answers soon."""
-        spec = self._elector.release()
+        spec = self._elector.release(self._clock())
         if spec is not None:
             with suppress(ApiError, UnreachableError, TimeoutError):
                 async with asyncio.timeout(RELEASE_S):
                     await self._put(spec)
+
+    def _pause_s(self) -> float:
+        """How long a follower waits: until its next look, or until the lease has run out where that comes first."""
+        retry_s, left_s = self._retry_s(), self._elector.runs_out_in_s(self._clock())
+        return left_s + AT_ONCE_S if 0 < left_s < retry_s else retry_s
 
     def _retry_s(self) -> float:
         return self.timing.retry_s * (1 + JITTER * random.random())  # noqa: S311 - spreads load

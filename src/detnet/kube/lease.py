@@ -7,12 +7,14 @@ holder promised, on the watcher's own clock. The holder counts from before it *s
     server        └ renewed
     watcher            └ seen ────────────────────────────── duration ▌ may take it
 
-The gap between the two, `duration - renew_deadline`, is the margin for writes under way and for clocks that run unevenly. So two never
-write at once as long as no clock runs slower than another by that ratio (10 to 15 by default). A machine whose clock stood still (a
-virtual machine that was frozen) is past that; it is stopped by the `Fence` on each pod and by the version that each write names.
+The gap between the two, `duration - renew_deadline`, is the margin for writes under way and for clocks that run unevenly. No two may
+begin to write at once as long as no clock runs slower than another by that ratio (10 to 15 by default). A write takes half of the
+margin at most, and as long does the kernel send again what the server does not confirm (`Client`, `unheard_s`), so that by even clocks
+nothing is on its way any more when another may take the lease. A machine whose clock stood still (a virtual machine that was frozen),
+or a network that held a packet back, is past that; it is stopped by the `Fence` on each pod and by the version that each write names.
 
-A lease that is gone has lost its holder's name, not its holder: whoever makes a new one holds it for a whole duration before writing.
-One that is there and names no holder was given back, and is taken at once.
+A lease that is gone has lost its holder's name, not its holder: whoever makes a new one holds it for a whole duration before writing,
+or before giving it back. One that is there and names no holder was given back, and is taken at once.
 
 Invariants: pure; the times in a Lease are written for people and never judged; a lease is changed only in the version that was seen.
 Source: the durations are those of client-go, tools/leaderelection.
@@ -106,6 +108,13 @@ class Elector:
         """Seconds until the leadership ends unless it is renewed."""
         return max(0.0, self._leads_until_s - now_s) if self.may_write(now_s) else 0.0
 
+    def runs_out_in_s(self, now_s: float) -> float:
+        """Seconds until another's lease has run out if it goes on standing still; 0: nothing is to be waited for."""
+        said = self._seen.spec if self._seen is not None else LeaseSpec()
+        if said.holder_identity in {None, "", self.identity}:
+            return 0.0
+        return max(0.0, self._seen_s + self._promised_s(said) - now_s)
+
     def observe(self, lease: Lease | None, at_s: float) -> None:
         """Take in the lease as it was read (None: there is none); `at_s` is when the answer was there."""
         if not self._looked or _version(lease) != _version(self._seen):
@@ -122,8 +131,7 @@ class Elector:
         said = self._seen.spec
         if said.holder_identity == self.identity:
             return LeaseSpec(self.identity, self.timing.duration_s, said.lease_transitions or 0, said.acquire_time)
-        promised_s = max(1, said.lease_duration_seconds or self.timing.duration_s)
-        if said.holder_identity and now_s - self._seen_s < promised_s:
+        if said.holder_identity and now_s - self._seen_s < self._promised_s(said):
             return None
         return LeaseSpec(self.identity, self.timing.duration_s, (said.lease_transitions or 0) + 1)
 
@@ -131,16 +139,29 @@ class Elector:
         """Our claim was taken: `sent_s` is from before it was sent, `at_s` is when the answer was there."""
         self.observe(lease, at_s)
         if self._writes_from_s is None:
-            made_by_us = not lease.spec.lease_transitions  # a lease that was taken counts from 1
-            self._writes_from_s = at_s + self.timing.duration_s if made_by_us else at_s
+            self._writes_from_s = at_s + self.timing.duration_s if _made(lease) else at_s
         self._leads_until_s = sent_s + self.timing.renew_deadline_s
 
-    def release(self) -> LeaseSpec | None:
-        """Lead no more; give what to put into the lease, so that others need not wait. None: it was not ours."""
+    def _promised_s(self, said: LeaseSpec) -> int:
+        return max(1, said.lease_duration_seconds or self.timing.duration_s)
+
+    def release(self, now_s: float) -> LeaseSpec | None:
+        """Lead no more; give what to put into the lease, so that others need not wait. None: it was not ours to give.
+
+        Who has made the lease and has not waited long enough knows nothing of the one before: it leaves the lease to run out.
+        """
+        waited = self._writes_from_s is not None and self._writes_from_s <= now_s
         self._writes_from_s = None
         if self._seen is None or self._seen.spec.holder_identity != self.identity:
             return None
+        if _made(self._seen) and not waited:
+            return None
         return LeaseSpec("", 1, self._seen.spec.lease_transitions)
+
+
+def _made(lease: Lease) -> bool:
+    """Whether its holder is who made it: a lease that was taken counts from 1."""
+    return not lease.spec.lease_transitions
 
 
 def _version(lease: Lease | None) -> tuple[str, str] | None:

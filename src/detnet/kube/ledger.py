@@ -1,10 +1,12 @@
 """What a pod's annotations should say, and what they will say again when we let go.
 
 For each annotation that we write, a record of ours on the same pod keeps what was there before (or that nothing was) and what we
-wrote. All of it is one patch, so that the two cannot disagree:
+wrote. It also keeps for which policy that was, and whether that one wants it undone when it lets go: so whoever finds the pod later knows
+what to do, though the policy be gone. All of it is one patch, so that the parts cannot disagree:
 
     kubernetes.io/egress-bandwidth: 50M
-    qos.detnet.dev/record: {"fence":{"born":"2026-11-25T01:38:27Z","transition":3},"egress":{"wrote":"50M","before":"10M"}}
+    qos.detnet.dev/record: {"fence":{"born":"2026-11-25T01:38:27Z","transition":3},"egress":{"wrote":"50M","before":"10M"},
+                            "policy":"factory/plant","release":"Restore"}
 
 What is there and is not what we wrote was put there by another: the owner (in the pod's template, or by hand), or another controller.
 
@@ -26,6 +28,7 @@ from msgspec import Struct
 from detnet.errors import InputError
 from detnet.kube.lease import Fence  # noqa: TC001 - msgspec reads it
 from detnet.kube.views import EGRESS, PRIORITY, RECORD
+from detnet.policy.types import OnRelease  # noqa: TC001 - as above
 from detnet.units import Rate
 
 if TYPE_CHECKING:
@@ -85,12 +88,26 @@ class Kept(Struct, frozen=True, omit_defaults=True):
     before: str | None = None
 
 
+class Declared(Struct, frozen=True, gc=False):
+    """For which policy (`namespace/name`) a pod is written, and what that one wants when it lets go."""
+
+    policy: str
+    on_release: OnRelease
+
+
 class Record(Struct, frozen=True, omit_defaults=True):
-    """What we did to one pod, and in which leadership."""
+    """What we did to one pod, in which leadership, for which policy. Those of older versions say nothing of policies."""
 
     fence: Fence
     egress: Kept | None = None
     priority: Kept | None = None
+    policy: str | None = None
+    release: OnRelease | None = None
+
+    @property
+    def declared(self) -> Declared | None:
+        """What the policy has declared; None: that is not known."""
+        return Declared(self.policy, self.release) if self.policy is not None and self.release is not None else None
 
 
 class Plan(Struct, frozen=True):
@@ -134,8 +151,8 @@ def _meant(text: str) -> Rate | None:
     return rate if rate >= 8 else None  # it counts in whole bytes, and zero of them means no limit
 
 
-def plan(pod: Pod, wish: Rate | Wish, fence: Fence, foreign: Foreign) -> Plan:
-    """Decide what a pod's annotations should become."""
+def plan(pod: Pod, wish: Rate | Wish, fence: Fence, foreign: Foreign, declared: Declared | None = None) -> Plan:
+    """Decide what a pod's annotations should become. `declared`: by the policy that wishes it; None: as the record has it."""
     now = pod.metadata.annotations
     record = read_record(now.record)
     if now.record is not None and record is None and foreign is Foreign.RESPECT:
@@ -149,7 +166,11 @@ def plan(pod: Pod, wish: Rate | Wish, fence: Fence, foreign: Foreign) -> Plan:
     egress_target, priority_target = _targets(wish)
     egress = _settle(now.egress, record.egress if record else None, egress_target, foreign)
     priority = _settle(now.priority, record.priority if record else None, priority_target, foreign)
-    next_record = _text(Record(fence, egress.kept, priority.kept)) if egress.kept or priority.kept else None
+    next_record = None
+    if egress.kept or priority.kept:
+        its = declared or (record.declared if record else None)
+        told_of = (its.policy, its.on_release) if its else (None, None)
+        next_record = _text(Record(fence, egress.kept, priority.kept, *told_of))
     patch = _changes(
         {EGRESS: (now.egress, egress.value), PRIORITY: (now.priority, priority.value), RECORD: (now.record, next_record)}
     )

@@ -150,7 +150,10 @@ class Reflector(Generic[AnyObject]):
         try:
             async with asyncio.timeout(lasts_s + self._silence_s), aclosing(lines):
                 async for line in lines:
-                    self._take(line)
+                    if line:
+                        self._take(line)
+                    else:
+                        self._heard()  # it was taken, though it may bring nothing for long
         except TimeoutError as error:
             raise UnreachableError("the server did not end the watch") from error
 

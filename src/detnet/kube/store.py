@@ -15,7 +15,7 @@ from msgspec import Struct
 from detnet.kube.views import AnyObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from detnet.kube.views import Object, Pod
 
@@ -61,6 +61,15 @@ class Store(Generic[AnyObject]):
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    def __iter__(self) -> Iterator[AnyObject]:
+        """Give all objects, in no order that means anything."""
+        return iter(self._objects.values())
+
+    @property
+    def by_key(self) -> Mapping[str, AnyObject]:
+        """All objects as they are now, by `namespace/name`: for who asks for thousands. It changes with the store."""
+        return self._objects
 
     def get(self, key: str) -> AnyObject | None:
         """Give the object of that `namespace/name`, if there is one."""

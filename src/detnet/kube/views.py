@@ -89,6 +89,12 @@ class Address(Struct, frozen=True, gc=False):
     address: str
 
 
+class NodeSpec(Struct, frozen=True, gc=False, rename={"pod_cidrs": "podCIDRs"}):
+    """Which addresses its pods have, where Kubernetes gives them."""
+
+    pod_cidrs: tuple[str, ...] = ()
+
+
 class NodeStatus(Struct, frozen=True, gc=False):
     """How to reach the node."""
 
@@ -99,6 +105,7 @@ class Node(Object, frozen=True, gc=False):
     """A node."""
 
     status: NodeStatus = NodeStatus()
+    spec: NodeSpec = NodeSpec()
 
 
 class Custom(Object, frozen=True):

@@ -59,6 +59,7 @@ def figures(stamps: Stamps, before: tuple[int, int] | None, *, at_s: float, wind
         rtt_p95_ms=_ms(_quantile(rtts_us, 0.95)),
         lateness_p95_ms=_ms(_quantile(np.sort(stamps.late_ns / 1e3), 0.95)),
         ipdv_counts=_counts(ipdv_us),
+        pdv_counts=_counts(delays_us - (delays_us[0] if len(delays_us) else 0.0)),
         delay_counts=_counts(delays_us),
     )
 

@@ -133,10 +133,10 @@ class Guard:
         return now.in_force, GuardAction("not-our-fault", f"{used}: the signal is not its doing, no cut")
 
     def _slew(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
-        raised, cut = wanted - now.in_force, now.in_force - wanted
+        raised = int(wanted) - int(now.in_force)
         if self.params.max_raise is not None and raised > self.params.max_raise:
             return now.in_force + self.params.max_raise, GuardAction("slew", f"at most {self.params.max_raise} up at once")
-        if self.params.max_cut is not None and cut > self.params.max_cut:
+        if self.params.max_cut is not None and -raised > self.params.max_cut:
             return now.in_force - self.params.max_cut, GuardAction("slew", f"at most {self.params.max_cut} down at once")
         return wanted, None
 
@@ -147,7 +147,7 @@ class Guard:
     def _threshold(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
         """A change that is too small to be worth its cost, unless what is in force lies outside the bounds."""
         inside = now.floor <= now.in_force <= now.ceiling
-        if not inside or wanted == now.in_force or abs(wanted - now.in_force) >= self.params.threshold:
+        if not inside or wanted == now.in_force or abs(int(wanted) - int(now.in_force)) >= self.params.threshold:
             return wanted, None
         return now.in_force, GuardAction("threshold", f"a change of less than {self.params.threshold} is not made")
 

@@ -92,6 +92,11 @@ class Clamped:
         self._inner, self._rule = inner, rule or Feedforward()
 
     @property
+    def inner(self) -> Law:
+        """The law below the lid."""
+        return self._inner
+
+    @property
     def name(self) -> str:
         """Such as `feedforward+step`."""
         return f"{self._rule.name}+{self._inner.name}"

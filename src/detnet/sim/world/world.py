@@ -67,7 +67,7 @@ class World(NamedTuple):
                 kept.append(state)
             state = self._step(state, i * step_s, step_s, rng, out=drawn[:, i : i + 1])
         probe = [self.probe((i + 0.5) * step_s) for i in range(steps)]
-        capacity, cross, demand, queueing, plain = drawn
+        capacity, cross, demand, queueing, plain = self._with_noise(drawn)
         return Path(step_s, capacity, cross, demand, queueing, plain, probe, kept)
 
     def futures(self, path: Path, i: int, n: int, rng: Generator) -> Floats:
@@ -75,7 +75,7 @@ class World(NamedTuple):
         state = [np.repeat(part, n, axis=0) for part in path.states[i]]
         out = np.empty((5, n))
         self._step(state, i * path.step_s, path.step_s, rng, out=out)
-        return out
+        return self._with_noise(out)
 
     def future_windows(self, path: Path, i: int, n: int, rng: Generator, *, steps: int) -> Floats:
         """The same for a window of several steps that begins with step i: rows as in `Path`, by `steps`, by n."""
@@ -83,31 +83,35 @@ class World(NamedTuple):
         out = np.empty((5, steps, n))
         for k in range(steps):
             state = self._step(state, (i + k) * path.step_s, path.step_s, rng, out=out[:, k])
-        return out
+        return self._with_noise(out)
 
     def probe(self, at_s: float) -> Quality:
         """How far the probe can be trusted at this instant."""
         return next((fault.quality for fault in self.faults if fault.at(at_s)), Quality.FRESH)
 
-    @property
-    def _shapes(self) -> list[Shape]:
-        return [*self.capacity, *self.cross, *self.demand]
-
     def _start(self, n: int, rng: Generator) -> State:
-        return [shape.start(n, rng) for shape in self._shapes]
+        return [shape.start(n, rng) for shape in (*self.capacity, *self.cross, *self.demand)]
 
     def _step(self, state: State, at_s: float, step_s: float, rng: Generator, *, out: Floats) -> State:
-        state = [shape.advance(part, at_s, step_s, rng) for shape, part in zip(self._shapes, state, strict=True)]
+        """Draw a step. `out`: capacity, cross traffic, demand, and the chance that `_with_noise` makes noise of."""
+        shapes = (*self.capacity, *self.cross, *self.demand)
+        state = [shape.advance(part, at_s, step_s, rng) for shape, part in zip(shapes, state, strict=True)]
         middle_s = at_s + step_s / 2
-        rates = iter([shape.rate(part, middle_s) for shape, part in zip(self._shapes, state, strict=True)])
-        capacity = np.maximum(sum(next(rates) for _ in self.capacity), LEAST_CAPACITY_BPS)
-        out[1] = sum(next(rates) for _ in self.cross) if self.cross else 0.0
-        out[2] = sum(next(rates) for _ in self.demand) if self.demand else math.inf
-        chance = rng.standard_normal((2, out.shape[1]))
-        out[0] = capacity * np.exp(self.noise * chance[0])
-        out[3] = np.exp(QUEUEING_NOISE * chance[1])
-        out[4] = capacity
+        rates = [shape.rate(part, middle_s) for shape, part in zip(shapes, state, strict=True)]
+        cross, demand = len(self.capacity), len(self.capacity) + len(self.cross)
+        out[0] = sum(rates[:cross])
+        out[1] = sum(rates[cross:demand])
+        out[2] = sum(rates[demand:]) if self.demand else math.inf
+        out[3:] = rng.standard_normal(out[3:].shape)
         return state
+
+    def _with_noise(self, drawn: Floats) -> Floats:
+        """Make of what was drawn the rows of a `Path`, in place."""
+        plain = np.maximum(drawn[0], LEAST_CAPACITY_BPS)
+        np.multiply(plain, np.exp(self.noise * drawn[3]), out=drawn[0])
+        np.exp(QUEUEING_NOISE * drawn[4], out=drawn[3])
+        drawn[4] = plain
+        return drawn
 
 
 class Path(NamedTuple):

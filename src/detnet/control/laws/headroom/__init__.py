@@ -91,11 +91,23 @@ class Headroom:
         """It has its own statistics of noise."""
         return True
 
+    def become(self, other: Headroom) -> None:
+        """Know what another has learned, and nothing else.
+
+        Raises:
+            InputError: it has kept another promise.
+        """
+        if other.params != self.params:
+            raise InputError("promise", other.params.promise, f"that of this law, {self.params.promise:g}")
+        self.capacity, self.forecasts, self.mixture, self.price = other.capacity, other.forecasts, other.mixture, other.price
+        self.misses_in_a_row = other.misses_in_a_row
+
     def propose(self, now: Situation) -> Proposal:
         """Learn the window, then choose."""
         scale = now.link or now.ceiling
-        seen = self._seen(now, min(_signal(now), MOST_SIGNAL))
-        room = self._learn(now, seen, scale)
+        signal = _signal(now)
+        seen = self._seen(now, min(signal, MOST_SIGNAL))
+        room = self._learn(now, seen, scale, missed=signal > 1)
         spread = self.capacity.spread
         if self.forecasts.taken < FIRST_WINDOWS or spread > UNSURE:
             step = self._fallback.propose(now)
@@ -111,16 +123,16 @@ class Headroom:
                 drains, f"a queue of {now.reading.delay_p95_ms:.1f} ms is left: it drains in time at {drains.mbps:.1f}M"
             )
         leader = int(self.mixture.log_weight.argmax())
+        expected = float(said[leader])
         return Proposal(
             budget,
             f"room for {room * scale / 1e6:.1f}M, knee {self.capacity.knee * scale / 1e6:.1f}M known to {spread:.0%}; "
-            f"led by {NAMES[leader]}: {said[leader] * scale / 1e6:.1f}M next; "
+            f"led by {NAMES[leader]}: {expected * scale / 1e6:.1f}M next; "
             f"{self.price.excess:+.1f} misses against a promise of {self.params.promise:g}: price {self.price.paid:.2g}",
         )
 
-    def _learn(self, now: Situation, seen: _Seen, scale: int) -> float:
+    def _learn(self, now: Situation, seen: _Seen, scale: int, *, missed: bool) -> float:
         """Take the window in; the room that it had, as a share of the scale."""
-        missed = _signal(now) > 1
         room = self.capacity.observe(min(seen.load_bps / scale, MOST_LOAD), seen.signal) - seen.others_bps / scale
         if not missed:
             room = max(room, seen.sent_bps / scale)
@@ -132,8 +144,10 @@ class Headroom:
             missed=missed and now.in_force > now.floor,
             used=seen.sent_bps > USED * now.in_force,
             near=room * scale > NEAR * now.in_force,
+            foreseen=not now.unseen,
         )
-        if self.forecasts.taken:
+        self.price.credit(now.spared)
+        if self.forecasts.taken and not now.unseen:  # what was said was said of the window after the last, not of this one
             self.mixture.learn(room, self.forecasts.next)
         self.forecasts.take(room, now.reading.at_s, now.reading.window_s)
         self.misses_in_a_row = self.misses_in_a_row + 1 if missed else 0

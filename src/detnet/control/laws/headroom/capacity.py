@@ -36,13 +36,16 @@ IDLE_SIGNAL = 0.01  # objectives: what an empty link shows; below it the signal 
 IDLE_NOISE = 0.3  # the same, as a share of it
 PULL = 0.003  # a share a window: without evidence the capacity is what the link is said to have
 FIRST_SPREAD, WIDEST = 0.05, 0.3
-ABOVE, OWN_ABOVE = (
-    0.02,
-    0.1,
-)  # ln: a capacity is not believed further above the scale, one window's own not further than the second
+ABOVE, OWN_ABOVE = 0.02, 0.1  # ln: no capacity is believed to lie further above the scale, no single window's than the second
 LEAST = 0.01
 SURPRISE = 9.0  # squared standard deviations
 FORGET = 0.995
+
+_SOFTNESS = np.repeat(SOFTNESS, len(PACES))
+_BANK = len(_SOFTNESS)
+_DRIFT2, _NOISE2 = np.tile(np.array(PACES) ** 2, (len(SOFTNESS), 1)).T.copy()
+_KNEE_BELOW = np.log1p(_SOFTNESS)  # ln C - ln knee
+_LOG_LEAST = math.log(LEAST)
 
 
 class Capacity:
@@ -52,46 +55,73 @@ class Capacity:
     """
 
     def __init__(self) -> None:
-        self.softness = np.repeat(SOFTNESS, len(PACES))
-        drift, noise = np.tile(np.array(PACES), (len(SOFTNESS), 1)).T
-        self._drift2, self._noise2 = drift**2, noise**2
-        self._knee_below = np.log1p(self.softness)  # ln C - ln knee
-        self.mean = np.zeros(len(self.softness))  # of ln C
-        self.variance = np.full(len(self.softness), FIRST_SPREAD**2)
-        self.log_weight = np.zeros(len(self.softness))
-        self._sum_up()
+        self.mean = np.zeros(_BANK)  # of ln C
+        self.variance = np.full(_BANK, FIRST_SPREAD**2)
+        self.log_weight = np.zeros(_BANK)
+        self._sum_up(np.zeros(_BANK))
 
     def observe(self, load: float, signal: float) -> float:
         """Take in a window's load (a share of the scale) and signal (in objectives); the knee that this window had."""
-        self.mean = self.mean * (1 - PULL)
-        self.variance = np.minimum(self.variance + self._drift2, WIDEST**2)
+        mean, variance, log_weight = self.mean, self.variance, self.log_weight
+        mean *= 1 - PULL
+        variance += _DRIFT2
+        np.minimum(variance, WIDEST**2, out=variance)
         above_idle = max(signal - IDLE_SIGNAL, IDLE_NOISE * IDLE_SIGNAL)
-        signal_noise2 = SIGNAL_NOISE**2 + (IDLE_NOISE * IDLE_SIGNAL / above_idle) ** 2
-        part = self.softness / above_idle
-        inferred = math.log(max(load, LEAST)) + np.log1p(part)
-        slope = part / (1 + part)  # of the inferred ln C by ln y
-        measured2 = slope**2 * signal_noise2
-        error, total = inferred - self.mean, self.variance + measured2 + self._noise2
-        surprise = error**2 / total
+        part = _SOFTNESS / above_idle
+        slope = part + 1
+        inferred = np.log(slope)
+        inferred += math.log(max(load, LEAST))
+        np.divide(part, slope, out=slope)  # of the inferred ln C by ln y
+        measured2 = slope * slope
+        measured2 *= SIGNAL_NOISE**2 + (IDLE_NOISE * IDLE_SIGNAL / above_idle) ** 2
+        error = inferred - mean
+        total = variance + _NOISE2
+        total += measured2
+        error2 = error * error
+        surprise = error2 / total
         # The likelihood is that of ln y, hence the slope; the constant keeps an outlier from deciding alone.
-        likelihood = np.exp(-surprise / 2) / np.sqrt(total) * np.maximum(slope, 0.02) + 0.05
-        log_weight = FORGET * self.log_weight + np.log(likelihood)
-        self.log_weight = log_weight - log_weight.max()
-        gain = self.variance / total
-        far = surprise > SURPRISE
-        self.mean = np.maximum(np.minimum(self.mean + np.where(far, gain / 2, gain) * error, ABOVE), math.log(LEAST))
-        self.variance = np.where(far, np.minimum(self.variance + error**2 / 10, WIDEST**2), (1 - gain) * self.variance)
+        likelihood = np.log(total)
+        likelihood += surprise
+        likelihood *= -0.5
+        np.exp(likelihood, out=likelihood)
+        likelihood *= np.maximum(slope, 0.02, out=slope)
+        likelihood += 0.05
+        log_weight *= FORGET
+        log_weight += np.log(likelihood, out=likelihood)
+        log_weight -= log_weight[log_weight.argmax()]
+        gain = np.divide(variance, total, out=total)
+        (far,) = (surprise > SURPRISE).nonzero()
+        if len(far):
+            wider = np.minimum(variance[far] + error2[far] / 10, WIDEST**2)
+            variance *= 1 - gain
+            variance[far] = wider
+            gain[far] /= 2
+        else:
+            variance *= 1 - gain
+        gain *= error
+        mean += gain
+        np.minimum(mean, ABOVE, out=mean)
+        np.maximum(mean, _LOG_LEAST, out=mean)
         distance2 = min(1.0, math.log(above_idle) ** 2) if above_idle < 1 else 0.0
-        own = self._noise2 / (self._noise2 + distance2 * measured2)
-        self._sum_up()
-        knees = self.mean + own * (np.minimum(inferred, OWN_ABOVE) - self.mean) - self._knee_below
-        return math.exp(float(self.weight @ knees))
+        measured2 *= distance2
+        measured2 += _NOISE2
+        own = np.divide(_NOISE2, measured2, out=measured2)
+        own *= np.minimum(inferred, OWN_ABOVE, out=inferred) - mean
+        return math.exp(self._sum_up(own))
 
-    def _sum_up(self) -> None:
-        """How far each filter is believed (in all 1), the load that just keeps the objective, and how unsure its logarithm is."""
-        weight: Floats = np.exp(self.log_weight)
-        self.weight = weight / weight.sum()
-        knees = self.mean - self._knee_below
-        log_knee = float(self.weight @ knees)
+    def _sum_up(self, own: Floats) -> float:
+        """How far each filter is believed, the load that just keeps the objective, and how unsure its logarithm is.
+
+        Given how much each filter thinks this window's capacity was above its mean, the logarithm of the window's knee.
+        """
+        weight = np.exp(self.log_weight)
+        weight /= np.add.reduce(weight)
+        knees = self.mean - _KNEE_BELOW
+        log_knee = float(weight.dot(knees))
         self.knee = math.exp(log_knee)
-        self.spread = math.sqrt(float(self.weight @ (self.variance + (knees - log_knee) ** 2)))
+        own_knee = log_knee + float(weight.dot(own))
+        knees -= log_knee
+        knees *= knees
+        knees += self.variance
+        self.spread = math.sqrt(weight.dot(knees))
+        return own_knee

@@ -25,15 +25,16 @@ from detnet.control.laws.headroom.mixture import RATES
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
 
-PRICES = 0.05 * 2.2 ** np.arange(16)  # in windows of the whole scale
+PRICES = [0.05 * 2.2**i for i in range(16)]  # in windows of the whole scale
 KEEP = 0.998
 PRIOR = 50.0  # windows: how long the forecasts' own chances count beside what came of them
 GAIN, LOWEST, HIGHEST = 0.35, -2.5, 1.2  # of the target's logarithm, by the excess
 NEAR_MISS = 0.01
-MOST_CREDIT, MOST_DEBT = 4.0, 30.0  # misses
+MOST_CREDIT, MOST_DEBT, MOST_SAVED = 4.0, 30.0, 2.0  # misses
 LIFT_FROM, LIFT_STEP, MOST_LIFT = 3.0, 0.0005, 0.2
+_COLUMN = np.array(PRICES, dtype=np.float32)[:, None]
 
 
 class Price:
@@ -43,13 +44,20 @@ class Price:
         self._promise = promise
         self.excess = 0.0  # misses beyond the promise; below 0: still to be had
         self.lift = 0.0
-        self.missed, self.expected = np.zeros(len(PRICES)), np.zeros(len(PRICES))
+        self.tallies = np.zeros((2, len(PRICES)))  # the misses that each price would have cost, and those that it expected
         self.windows = 0.0
-        self.rates, self.chances = np.zeros(len(PRICES)), np.zeros(len(PRICES))
-        self.paid = float(PRICES[-1])  # in the last choice
+        self.rates = self.chances = np.zeros(len(PRICES), dtype=np.float32)
+        self.paid = PRICES[-1]  # in the last choice
 
-    def account(self, value: float, *, missed: bool, used: bool, near: bool = False) -> None:
-        """Take in the room of a window, whether it was missed (nearly kept, if `near`), and whether the budget was used up."""
+    def credit(self, windows: int) -> None:
+        """Windows passed in which nothing could be missed: they count for the promise as all others, but are no reason for a lift."""
+        self.excess = max(self.excess - self._promise * windows, min(self.excess, -MOST_SAVED))
+
+    def account(self, value: float, *, missed: bool, used: bool, near: bool = False, foreseen: bool = True) -> None:
+        """Take in the room of a window, whether it was missed (nearly kept, if `near`), and whether the budget was used up.
+
+        A window that was not `foreseen`, because others that nobody saw came before it, says nothing of the prices.
+        """
         self.excess = min(max(self.excess + missed - self._promise, -MOST_CREDIT), MOST_DEBT)
         if missed:
             self.lift = max(min(self.lift, self.lift / 2) - (NEAR_MISS if near and self.excess > 0 else 0.0), -MOST_LIFT)
@@ -59,31 +67,35 @@ class Price:
             self.lift = min(self.lift + NEAR_MISS * self._promise, 0.0)
         elif self.excess > 0:
             self.lift = max(self.lift - LIFT_STEP, 0.0)
-        if self.rates.any():
-            self.missed = KEEP * self.missed + (self.rates > value)
-            self.expected = KEEP * self.expected + self.chances
+        if foreseen and self.rates[0] > 0:  # the rate at the lowest price, the highest of them
+            tallies = self.tallies
+            tallies *= KEEP
+            tallies[0] += self.rates > value
+            tallies[1] += self.chances
             self.windows = KEEP * self.windows + 1
 
-    def best(self, too_much: Floats) -> float:
+    def best(self, too_much: Singles) -> float:
         """The rate to choose, by the chances of each of `RATES` to be too much."""
-        gains = RATES * (1 - too_much)
-        places = (gains - PRICES[:, None] * too_much).argmax(axis=1)
+        gains = RATES - RATES * too_much
+        places = (gains - _COLUMN * too_much).argmax(axis=1)
         self.rates, self.chances = RATES[places], too_much[places]
         self.paid = self.price()
-        return float(RATES[int((gains - self.paid * too_much).argmax())]) * (1 + self.lift)
+        return RATES.item(int((gains - self.paid * too_much).argmax())) * (1 + self.lift)
 
     def price(self) -> float:
         """The lowest price that meets the target, between two of the list if need be."""
-        expected = (self.expected + self.chances) / (self.windows + 1)
-        counted = (self.missed + PRIOR * expected) / (self.windows + PRIOR)
-        ratio = np.minimum.accumulate(np.maximum(counted, 1e-6))
         target = self._promise * math.exp(min(max(-GAIN * self.excess, LOWEST), HIGHEST))
-        (enough,) = np.nonzero(ratio <= target)
-        if not len(enough):
-            return float(PRICES[-1])
-        i = int(enough[0])
-        if i == 0:
-            return float(PRICES[0])
-        above, below = math.log(ratio[i - 1]), math.log(ratio[i])
-        way = (above - math.log(target)) / max(above - below, 1e-9)
-        return float(PRICES[i - 1] * (PRICES[i] / PRICES[i - 1]) ** min(way, 1.0))
+        (missed, expected), chances = self.tallies.tolist(), self.chances.tolist()
+        of_expected, of_all = PRIOR / (self.windows + 1), 1 / (self.windows + PRIOR)
+        above = math.inf
+        for i in range(len(PRICES)):
+            ratio = max((missed[i] + of_expected * (expected[i] + chances[i])) * of_all, 1e-6)
+            if ratio <= target:
+                if i == 0:
+                    break
+                way = math.log(above / target) / max(math.log(above / ratio), 1e-9)
+                return float(PRICES[i - 1] * (PRICES[i] / PRICES[i - 1]) ** min(way, 1.0))
+            above = min(above, ratio)
+        else:
+            return PRICES[-1]
+        return PRICES[0]

@@ -1,4 +1,4 @@
-"""What people ask for, as the API server has it: policies read, checked once for each version, and told apart from those that break a rule.
+"""QoSPolicies, as the API server has them: read, checked once for each version, and told apart from those that break a rule.
 
 Invariants: pure; a policy that cannot be used is none to everybody else.
 """
@@ -29,9 +29,11 @@ class Asked:
         self._known: dict[str, tuple[str, Judged]] = {}
 
     def judged(self, objects: Iterable[Custom]) -> dict[str, Judged]:
-        """Each policy by `namespace/name`: ready to use, or all its faults."""
+        """Each policy by `namespace/name`: ready to use, or all its faults. One that is being deleted is none any more."""
         found: dict[str, tuple[str, Judged]] = {}
         for it in objects:
+            if it.metadata.deletion_timestamp is not None:
+                continue
             known = self._known.get(it.key)
             key = f"{it.metadata.uid} {it.metadata.generation}"
             found[it.key] = known if known is not None and known[0] == key else (key, check(_document(it)))
