@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,13 @@ MOST_PEERS = 16
 _PERIODS_S = (0.0005, 1.0)
 
 
+class Watching(StrEnum):
+    """Whether critical flows are counted as they pass."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 Node = Annotated[str, Parameter(env_var="NODE_NAME", help="Name of the node that it runs on.")]
 Kubeconfig = Annotated[Path | None, Parameter(help="File that says where the cluster is; in a pod, its service account.")]
 Host = Annotated[str, Parameter(env_var="DETNET_METRICS_HOST", help="Address of /metrics, /healthz and /readyz.")]
@@ -33,6 +41,13 @@ StampPort = Annotated[
 Ssid = Annotated[int, Parameter(help="Session identifier of the probes (SSID), the same on all nodes.")]
 Every = Annotated[str, Parameter(help="Time between probes: that of the critical flow's packets.")]
 Peers = Annotated[int, Parameter(help="How many other nodes are probed; 0 for none.")]
+Passive = Annotated[
+    Watching, Parameter(help="auto: count critical flows in the kernel as they pass, where it lets us. off: never.")
+]
+Namespace = Annotated[
+    str,
+    Parameter(env_var="POD_NAMESPACE", help="Of the controller, and of the policy cluster-default; by default the access's own."),
+]
 Peer = Annotated[tuple[str, ...], Parameter(negative="", help="Probe these instead: NAME=ADDRESS, once for each.")]
 
 
@@ -48,8 +63,11 @@ def agent(
     probe_every: Every = "1ms",
     peers: Peers = 2,
     peer: Peer = (),
+    passive: Passive = Watching.AUTO,
+    namespace: Namespace = "",
 ) -> None:
     """Enforce kubernetes.io/egress-bandwidth on this node's pods, live; measure the paths to other nodes; serve both as metrics."""
+    access = find_access(os.environ, kubeconfig)
     period_s = parse_duration_s(probe_every, "--probe-every")
     if not _PERIODS_S[0] <= period_s <= _PERIODS_S[1]:
         raise InputError("--probe-every", probe_every, "a time from 0.5ms to 1s")
@@ -67,8 +85,10 @@ def agent(
         ),
         peer_count=_within("--peers", peers, MOST_PEERS, least=0),
         peers=dict(map(_peer, peer)) or None,
+        passive=passive is Watching.AUTO,
+        home=namespace or access.namespace,
     )
-    asyncio.run(service.run(config, find_access(os.environ, kubeconfig)))
+    asyncio.run(service.run(config, access))
 
 
 def _within(field: str, value: int, most: int, *, least: int = 1) -> int:
