@@ -28,6 +28,9 @@ class InputError(DetnetError):
         self.field, self.value, self.allowed = field, value, allowed
         super().__init__(f"{field}: {_shown(value)} is not allowed; use {allowed}")
 
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, object, str]]:
+        return type(self), (self.field, self.value, self.allowed)  # so that it passes from one process to another
+
 
 class MissingFeatureError(DetnetError):
     """This machine lacks something. Says what, and what to do about it."""
@@ -37,6 +40,9 @@ class MissingFeatureError(DetnetError):
     def __init__(self, missing: str, remedy: str) -> None:
         self.missing, self.remedy = missing, remedy
         super().__init__(f"{missing}\n  What to do: {remedy}")
+
+    def __reduce__(self) -> tuple[type[MissingFeatureError], tuple[str, str]]:
+        return type(self), (self.missing, self.remedy)
 
 
 def _shown(value: object) -> str:
