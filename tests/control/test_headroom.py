@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from control.readings import counters, situation
-from detnet.control.laws.headroom import Headroom, HeadroomParams
+from detnet.control.laws.headroom import Headroom
 from detnet.control.laws.headroom.capacity import PACES, SOFTNESS, Capacity
 from detnet.control.laws.headroom.checkpoint import restore, save
 from detnet.control.laws.headroom.forecast import ALIKE_MEAN, HIGHEST, MEMORY, NAMES, PERIOD, WEEK, Forecasts
 from detnet.control.laws.headroom.mixture import RATES, Mixture
 from detnet.control.laws.headroom.price import Price
+from detnet.control.laws.headroom_params import HeadroomParams
 from detnet.errors import InputError
 from detnet.units import mbps
 

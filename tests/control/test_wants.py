@@ -18,11 +18,12 @@ LIMIT = mbps(100)
 
 def after(*sent_bps: float | None, limit: Rate | None = LIMIT) -> Rate | None:
     """What a pod wants that sent this, second by second; None: it was not counted."""
-    wants = Wants()
+    wants, wanted = Wants(), None
     for second, bps in enumerate(sent_bps):
         limits = {} if limit is None else {"a": limit}
         wants.take({} if bps is None else {"a": bps}, limits, at_s=float(second), window_s=1.0)
-    return wants.of(["a"])["a"]
+        wanted = wants.of(["a"])["a"]
+    return wanted
 
 
 def test_who_is_not_counted_or_not_limited_may_want_anything() -> None:

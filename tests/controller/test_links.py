@@ -42,6 +42,29 @@ def test_a_decision_is_in_force_only_when_all_pods_were_read_back() -> None:
     assert its.by_node["n1"].outcome().result is Result.APPLIED
 
 
+def test_a_link_whose_pods_are_as_wished_is_looked_at_again_only_when_something_changes() -> None:
+    its = links()
+    its.step("n1", reading(5.0))
+    unchanged = {pod: PodOutcome(Fate.UNCHANGED, "", it.limit) for pod, it in WRITTEN.items()}
+    robot = {"factory/r": PodOutcome(Fate.UNCHANGED)}
+    its.took({**WRITTEN, **robot}, at_s=0, settle_s=0)
+    assert its.wishes(["n1"]).keys() == {"factory/a", "factory/b", "factory/r"}  # what was written is read once more
+    its.took({**unchanged, **robot}, at_s=0, settle_s=0)
+    assert its.wishes(["n1"]) == {}
+    assert its.by_node["n1"].outcome().result is Result.UNCHANGED
+    its.touched(["n1", "a node without a link"])
+    assert its.wishes(["n1"]).keys() == {"factory/a", "factory/b", "factory/r"}
+    its.took({**unchanged, "factory/r": PodOutcome(Fate.BUSY)}, at_s=0, settle_s=0)
+    assert its.wishes(["n1"])  # one failed
+    its.took({**unchanged, **robot}, at_s=0, settle_s=0)
+    its.step("n1", reading(5.0))
+    assert its.wishes(["n1"])["factory/a"] == mbps(50)
+    its.took({pod: PodOutcome(Fate.UNCHANGED, "", mbps(50)) for pod in WRITTEN} | robot, at_s=5, settle_s=0)
+    assert its.wishes(["n1"]) == {}
+    its.follow(made([*PODS, pod("c", "telemetry")], policy()), {}, interval_s=0)
+    assert "factory/c" in its.wishes(["n1"])
+
+
 def test_a_pod_that_its_owner_limits_does_not_keep_the_others_from_being_believed() -> None:
     its = links()
     its.step("n1", reading(5.0))

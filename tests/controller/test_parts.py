@@ -47,7 +47,7 @@ def test_the_journal_is_bounded_and_reads_back_as_any_other(tmp_path: Path) -> N
     diary = Diary(str(path), 20_000, lambda *it, **_: told.append(it))
     one = entry()
     for _ in range(RECENT + 100):
-        diary.record(one)
+        diary.record([one])
     diary.close()
     aside = path.with_name("journal.ndjson.1")
     assert path.stat().st_size + aside.stat().st_size <= 20_000
@@ -60,8 +60,8 @@ def test_a_disk_that_cannot_be_written_is_told_once_and_stops_nothing(tmp_path: 
     told: list[object] = []
     (tmp_path / "file").write_text("")
     diary = Diary(str(tmp_path / place), 20_000, lambda *it, **_: told.append(it))
-    diary.record(entry())
-    diary.record(entry())
+    diary.record([entry()])
+    diary.record([entry()])
     diary.close()
     assert (len(told), len(diary.recent)) == (1, 2)
 

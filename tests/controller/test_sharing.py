@@ -103,7 +103,7 @@ def test_steady_loads_are_served_and_then_next_to_nothing_is_written(load: dict[
         if lacks and sent < BACKLOGGED_SHARE * limit:  # nobody keeps what it does not use, but for its floor and room to grow
             assert limit <= max(FLOOR, MOST_ROOM * sent + 1)
     it.run(60, lambda _: {name: bps * chance.uniform(0.95, 1.05) for name, bps in load.items()})
-    assert it.writes_since(SETTLED_S) <= len(load)
+    assert it.writes_since(SETTLED_S) <= 2 * len(load)  # a load just at its limit may come into need, and out of it
 
 
 def test_what_one_leaves_another_gets_and_gives_back() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 import statistics
 import time
-from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -22,6 +21,7 @@ from detnet.control.laws import law_named
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.control.reading import LinkCounters, Quality, Reading
 from detnet.control.share import Terms, allocate
+from detnet.datapath.memory import resident
 from detnet.errors import InputError
 from detnet.units import Rate, mbps
 
@@ -138,7 +138,7 @@ def measure(*, pods: int, links: int, law: str) -> DecideCost:
         decide_ms=Spread(
             median=round(statistics.median(took_ms), 3), p95=round(statistics.quantiles(took_ms, n=20, method="inclusive")[-1], 3)
         ),
-        rss_mib=round(_peak_mib(), 1),
+        rss_mib=round(resident().peak, 1),
     )
 
 
@@ -148,9 +148,3 @@ def _round_ms(cluster: list[_Link], at_s: float, chance: random.Random) -> float
     for link, window in zip(cluster, seen, strict=True):
         link.decide(window)
     return (time.perf_counter() - started_s) * 1000
-
-
-def _peak_mib() -> float:
-    """Largest resident memory of this process. Not `ru_maxrss`, which counts that of the process it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) / 1024

@@ -34,11 +34,10 @@ LEAST_ROOM, ROOM, MOST_ROOM = 1.15, 1.3, 1.7  # the least leaves the peak below 
 
 
 class _Pod(Struct):
-    """`limit`: what it has; `sent`: when, and how much; `until_s`: so long a figure speaks for it; `at_limit_s`: how long it has been at
-    its limit; `pressed_s`: when it was so last, for long enough.
+    """`sent`: when, and how much; `until_s`: so long a figure speaks for it; `at_limit_s`: how long it has been at its limit;
+    `pressed_s`: when it was so last, for long enough; `wants`: what it wanted when it was last asked for less than all.
     """
 
-    limit: Rate
     sent: list[tuple[float, float]] = field(default_factory=list)
     until_s: float = float("-inf")
     at_limit_s: float = 0.0
@@ -51,11 +50,12 @@ class Wants:
 
     def __init__(self) -> None:
         self._pods: dict[str, _Pod] = {}
+        self._limits: Mapping[str, Rate] = {}
         self._now_s = float("-inf")
 
     def take(self, sent_bps: Mapping[str, float], limits: Mapping[str, Rate], *, at_s: float, window_s: float) -> None:
         """Take in what pods sent in a window that ended at `at_s`, under which limits. Who has no limit is forgotten."""
-        self._now_s = at_s
+        self._now_s, self._limits = at_s, limits
         if not self._pods.keys() <= limits.keys():
             self._pods = {name: pod for name, pod in self._pods.items() if name in limits}
         until_s = at_s + max(FRESH_S, FRESH_WINDOWS * window_s)
@@ -65,34 +65,35 @@ class Wants:
                 continue
             pod = self._pods.get(name)
             if pod is None:
-                pod = self._pods[name] = _Pod(limit)
+                pod = self._pods[name] = _Pod()
             pod.until_s = until_s
             pod.sent.append((at_s, bps))
+            while at_s - pod.sent[0][0] >= HOLD_S:
+                del pod.sent[0]
             pod.at_limit_s = pod.at_limit_s + window_s if bps >= BACKLOGGED_SHARE * limit else 0.0
             if pod.at_limit_s >= PRESSED_S:
                 pod.pressed_s = at_s
-        for name, pod in self._pods.items():
-            pod.limit = limits[name]
-            while pod.sent and at_s - pod.sent[0][0] >= HOLD_S:
-                del pod.sent[0]
-            pod.wants = _wanted(pod)
 
     def of(self, names: Iterable[str]) -> dict[str, Rate | None]:
         """Give what each of these pods wants; None: all it can get."""
         found: dict[str, Rate | None] = {}
         for name in names:
             pod = self._pods.get(name)
-            if pod is not None and self._now_s > pod.until_s:
-                found[name] = pod.limit
+            if pod is None:
+                found[name] = None
+            elif self._now_s > pod.until_s:
+                found[name] = self._limits[name]
+            elif self._now_s - pod.pressed_s < HOLD_S:
+                found[name] = None
             else:
-                found[name] = pod.wants if pod is not None and self._now_s - pod.pressed_s >= HOLD_S else None
+                found[name] = pod.wants = _wanted(pod, self._now_s)
         return found
 
 
-def _wanted(pod: _Pod) -> Rate | None:
-    if not pod.sent:
+def _wanted(pod: _Pod, now_s: float) -> Rate | None:
+    peak = max([bps for at_s, bps in pod.sent if now_s - at_s < HOLD_S], default=None)
+    if peak is None:
         return None
-    peak = max([bps for _, bps in pod.sent])
     if pod.wants is not None and LEAST_ROOM * peak <= pod.wants <= max(MOST_ROOM * peak, LEAST):
         return pod.wants
     return Rate(max(LEAST, round(ROOM * peak)))

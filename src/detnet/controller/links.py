@@ -5,6 +5,7 @@
 
 Budgets are divided by weight and by what the pods want, within floors and ceilings. A pod whose traffic was not counted may want anything.
 A division that stands is not changed for little, nor before the last write has settled: each limit that moves is a write.
+A link all of whose pods were found as wished is not looked at again until its wishes change or somebody touches one of its pods.
 
 Invariants: pure; a budget counts as in force only when every pod of the link that can be limited has its share, as read back; a dry
 run leaves no trace in an engine, and is never among the wishes; an engine outlives changes of its link's pods and bounds, and is made
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 NAMED = 3  # so many pods are named in a reason
 _STANDS = HOLDS | EXEMPT
+_FOUND = _STANDS - {Fate.WRITTEN}  # what was written is looked at once more: then it is told as unchanged
 
 
 class _Given(NamedTuple):
@@ -60,7 +62,7 @@ class Link(Struct, kw_only=True):
     `target`: the budget that is to be in force; `demands`: what its pods wanted when it was divided last; `outcomes`: what came of
     its pods, last; `settled_s`: from when on that is in force. What follows from these is kept until they change, since each round asks
     for it: `in_force`: limits as they were read back; `stands`: whether every pod that can be limited has what was wished; `divided`: the
-    last shares, and from what they were made; `told`: the outcomes in words.
+    last shares, and from what they were made; `told`: the outcomes in words; `found`: wishes that were found fulfilled on all pods.
     """
 
     plan: LinkPlan
@@ -76,25 +78,32 @@ class Link(Struct, kw_only=True):
     stands: bool = False
     divided: tuple[_Given, dict[str, Rate]] | None = None
     told: Outcome | None = None
+    found: dict[str, Rate | Wish] | None = None
+    critical: tuple[str, ...] = ()
+    paced: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._name()
 
     def follow(self, plan: LinkPlan) -> None:
-        """Take in a plan; what came of pods that are no longer in it is forgotten."""
+        """Take in another plan; what came of pods that are no longer in it is forgotten."""
         self.plan = plan
         pods = _pods(plan)
         self.outcomes = {pod: came for pod, came in self.outcomes.items() if pod in pods}
+        self.found = None
+        self._name()
         self._reckon()
 
     def take(self, reading: Reading) -> Reading:
         """Take in what was measured; give it with what its traffic means to this link."""
-        plan = self.plan
-        paced = [seat.pod for seat in plan.seats(plan.mode)]
+        paced = self.paced
         sent = reading.traffic.pods if reading.traffic else {}
         sent_bps = {pod: sent[pod].bps for pod in paced if pod in sent}
         self.wants.take(sent_bps, self.in_force, at_s=reading.at_s, window_s=reading.window_s)
         if reading.at_s >= self.settled_s:
             self.demands = self.wants.of(paced)
-        reading = placed(reading, critical=[one.pod for one in plan.critical], best_effort=paced)
-        self.reading = reading if plan.runs else _idle(reading)
+        reading = placed(reading, critical=self.critical, best_effort=paced)
+        self.reading = reading if self.plan.runs else _idle(reading)
         return self.reading
 
     def took(self, told: Mapping[str, PodOutcome], *, at_s: float, settle_s: float) -> None:
@@ -104,6 +113,9 @@ class Link(Struct, kw_only=True):
         if news:
             self.outcomes |= news
             self._reckon()
+        if told:
+            wishes = self.wishes()
+            self.found = wishes if all(pod in told and told[pod].fate in _FOUND for pod in wishes) else None
         if wrote:
             self.settled_s = at_s + settle_s
         if self.engine is not None and self.target is not None and self.stands:
@@ -126,6 +138,10 @@ class Link(Struct, kw_only=True):
         in_force = {pod: limit for pod, limit in given.in_force.items() if pod in demands}
         return redivide(given.target, demands, {seat.pod: seat.terms for seat in seats}, in_force)
 
+    def _name(self) -> None:
+        self.critical = tuple(one.pod for one in self.plan.critical)
+        self.paced = tuple(seat.pod for seat in self.plan.seats(self.plan.mode))
+
     def _reckon(self) -> None:
         """What follows from plan and outcomes."""
         self.told = None
@@ -137,6 +153,12 @@ class Link(Struct, kw_only=True):
         """What is to be written: shares of best effort, and priority of what is critical, of policies that enforce."""
         protected = {one.pod: Wish.GUARANTEED for one in self.plan.critical if one.mode is Mode.ENFORCE}
         return {**self.shares(Mode.ENFORCE), **protected}
+
+    def due(self) -> dict[str, Rate | Wish]:
+        """What of its wishes is to be written, or looked at again: none, once all were found fulfilled and its budget is in force."""
+        wishes = self.wishes()
+        in_force = self.engine is None or self.engine.in_force == self.target
+        return {} if in_force and wishes == self.found else wishes
 
     def limits(self, policy: str) -> dict[str, Rate]:
         """The limits of a policy's pods: as read back where it enforces, else what they would be."""
@@ -193,11 +215,12 @@ class Links:
         self._node_of = {pod: node for node, now in plan.links.items() for pod in _pods(now)}
         for node, now in plan.links.items():
             link = self.by_node.get(node)
-            if link is None or link.plan != now:
-                changed.add(node)
             before = link.plan if link else None
-            link = self.by_node.setdefault(node, Link(plan=now))
-            link.follow(now)
+            if link is None:
+                link = self.by_node[node] = Link(plan=now)
+            if before != now:
+                changed.add(node)
+                link.follow(now)
             _fit(link, before, limits, interval_s)
         return changed
 
@@ -213,8 +236,19 @@ class Links:
         return decision
 
     def wishes(self, nodes: Iterable[str]) -> dict[str, Rate | Wish]:
-        """What is to be written on these links."""
-        return {pod: wish for node in nodes if node in self.by_node for pod, wish in self.by_node[node].wishes().items()}
+        """What is to be written, or looked at again, on these links."""
+        found: dict[str, Rate | Wish] = {}
+        for node in nodes:
+            link = self.by_node.get(node)
+            if link is not None:
+                found |= link.due()
+        return found
+
+    def touched(self, nodes: Iterable[str]) -> None:
+        """Learn that a pod was changed on these links: by ourselves, or by another."""
+        for node in nodes:
+            if node in self.by_node:
+                self.by_node[node].found = None
 
     def took(self, outcomes: Mapping[str, PodOutcome], *, at_s: float, settle_s: float) -> None:
         """Learn what came of wishes; `at_s` is on the clock of the readings."""

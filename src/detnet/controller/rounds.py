@@ -88,7 +88,9 @@ class Rounds:
         await self._remind()
         with self._counts.stage("decide"):
             decided = self._decide(readings, interval_s)
-        wishes = self.links.wishes(nodes | decided.keys())
+        touched = self._world.touched()
+        self.links.touched(touched)
+        wishes = self.links.wishes(nodes | touched | decided.keys())
         now_s = self._clock()
         if nodes or now_s - self._released_s >= interval_s:
             self._released_s = now_s
@@ -98,9 +100,9 @@ class Rounds:
                 outcomes = await self._annotator.write(wishes, self._declared)
             self._counts.wrote(outcomes)
             self.links.took(outcomes, at_s=self._clock(), settle_s=self._annotator.settle_s)
-        for node, decision in decided.items():
+        for decision in decided.values():
             self._counts.decided(decision)
-            self.diary.record(self._entry(node, decision))
+        self.diary.record(self._entry(node, decision) for node, decision in decided.items())
         self.ended_s = self._clock()
 
     def statuses(self, before: Callable[[Custom], Status]) -> list[tuple[Custom, Status]]:

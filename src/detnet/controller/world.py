@@ -46,6 +46,7 @@ class World:
         self.plan: Plan = plan.EMPTY
         self._last: dict[str, Owned] = {}
         self._released: set[str] | None = None  # None: something has changed that they follow from
+        self._touched: set[str] = set()
         self._pod_watch = Reflector(client, PODS, self.pods, on_change=self._on_pod)
         self._node_watch = Reflector(client, NODES, self.nodes, on_change=self._on_node)
         self._policy_watch = Reflector(client, POLICIES, self.policies, on_change=self._on_policy)
@@ -72,6 +73,7 @@ class World:
         enforced = {pod: one for pod, one in self.plan.owners().items() if one.mode is Mode.ENFORCE}
         self._last = {pod: one for pod, one in (self._last | enforced).items() if self.pods.get(pod) is not None}
         self._released = None
+        self._touched &= self.plan.links.keys()
         self.planned.set()
 
     def let_go(self) -> set[str]:
@@ -85,6 +87,11 @@ class World:
             broken = {name for name, judged in self.judged.items() if isinstance(judged, list)}
             self._released = plan.let_go(let, self.plan, last, broken)
         return self._released
+
+    def touched(self) -> set[str]:
+        """Nodes on which a pod has changed, since this was asked last, in what we write or are kept from writing by."""
+        touched, self._touched = self._touched, set()
+        return touched
 
     async def _first(self) -> NoReturn:
         """See that there is a plan also where nothing is: then no change is ever told."""
@@ -100,6 +107,10 @@ class World:
             self.changed.set()
         if _record(before) != _record(now):
             self._released = None
+        if now is not None and (
+            before is None or before.metadata.annotations != now.metadata.annotations or before.ends != now.ends
+        ):
+            self._touched.add(now.spec.node_name)
 
     def _on_node(self, change: Change[Node]) -> None:
         if change.before is None or change.now is None or change.before.status != change.now.status:

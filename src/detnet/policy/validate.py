@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
-from detnet.control.laws import law_named
+from detnet.control.laws import law_read
 from detnet.control.objective import Objective
 from detnet.control.share import Terms
 from detnet.errors import InputError
@@ -85,7 +85,7 @@ def check(document: object) -> Policy | list[InputError]:
     faults: list[InputError] = []
     if _judge(filled, schema, "", faults) and LAW.holds(filled["spec"]["law"]):
         try:
-            law_named(filled["spec"]["law"], "spec.law")
+            law_read(filled["spec"]["law"], "spec.law")
         except InputError as error:
             faults.append(error)
     return faults or _policy(msgspec.convert(filled, QoSPolicy))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +18,7 @@ from msgspec import Struct
 
 from detnet.control.guard import GuardParams
 from detnet.control.reading import Quality
+from detnet.datapath.memory import resident
 from detnet.errors import InputError
 from detnet.scenarios import spec
 from detnet.scenarios.compare import base_of
@@ -129,7 +129,7 @@ def soak(plan: Plan, *, told: Callable[[float], None] | None = None) -> Soaked:
         first_broken=engine.first_broken,
         state_bytes=engine.state_bytes,
         busy_s=time.perf_counter() - started_s,
-        peak_rss_mib=peak_rss_mib(),
+        peak_rss_mib=resident().peak,
     )
 
 
@@ -137,12 +137,6 @@ def links() -> list[VirtualLink]:
     """All links of `RATE` of the scenarios that come with detnet."""
     scenarios = (spec.load(file) for file in spec.shipped().values())
     return [link for scenario in scenarios for link in links_of(scenario) if link.rate == RATE]
-
-
-def peak_rss_mib() -> float:
-    """Largest resident memory of this process. Not `ru_maxrss`, which counts that of the process it was forked from."""
-    status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) / 1024
 
 
 def _stretches(plan: Plan, worlds: list[VirtualLink], chance: Random) -> Iterator[tuple[VirtualLink, float, float]]:

@@ -84,7 +84,7 @@ _CRITICAL = 'class="critical",method="stamp"'  # flows themselves, as they pass,
 
 
 def _quantile(q: float, name: str) -> str:
-    return f'histogram_quantile({q:g}, sum by (source, le) (increase(detnet_flow_{name}_seconds_bucket{{{_CRITICAL}}}[$window])))'
+    return f"histogram_quantile({q:g}, sum by (source, le) (increase(detnet_flow_{name}_seconds_bucket{{{_CRITICAL}}}[$window])))"
 
 
 def _count(series: str, *, answered: bool = False) -> str:

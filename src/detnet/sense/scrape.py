@@ -105,8 +105,8 @@ async def fetched(host: str, port: int, *, path: str = "/metrics", timeout_s: fl
         try:
             writer.write(f"GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept: text/plain\r\n\r\n".encode())
             answer = bytearray()
-            while chunk := await reader.read(1 << 16):
-                answer += chunk
+            while not reader.at_eof():
+                answer += await reader.read(1 << 16)  # without a name: it would be kept while the end is waited for
                 if len(answer) > LONGEST_BYTES:
                     raise InputError("metrics page", f"over {LONGEST_BYTES} bytes", "a page that an agent serves")
         finally:

@@ -8,13 +8,14 @@ Invariants: every law has a default for each of its parameters; of what a text d
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from msgspec import Struct
 
 from detnet.control.laws.autorate import Autorate, AutorateParams
 from detnet.control.laws.feedforward import Clamped, Feedforward
-from detnet.control.laws.headroom import Headroom, HeadroomParams
+from detnet.control.laws.headroom_params import HeadroomParams
 from detnet.control.laws.proportional import Proportional
 from detnet.control.laws.static import Static
 from detnet.control.laws.step import Step
@@ -72,13 +73,20 @@ def _itself(law: L) -> L:
     return law
 
 
+def _headroom(params: HeadroomParams) -> Law:
+    """Load it for those who decide alone: numpy comes with it, and 15 MiB."""
+    from detnet.control.laws.headroom import Headroom  # noqa: PLC0415
+
+    return Headroom(params)
+
+
 LAWS: dict[str, Kind[Any]] = {
     "step": Kind(Step, _itself),
     "static": Kind(Static, _itself),
     "proportional": Kind(Proportional, _itself),
     "autorate": Kind(AutorateParams, Autorate),
     "feedforward": Kind(Feedforward, _itself),
-    "headroom": Kind(HeadroomParams, Headroom),
+    "headroom": Kind(HeadroomParams, _headroom),
 }
 LIDS: dict[str, Lid[Any]] = {"feedforward": Lid(Feedforward, Clamped)}
 LONGEST_TEXT = 200  # a run's folder bears the text, and a name has 255 bytes
@@ -93,6 +101,15 @@ def law_named(text: str, field: str = "law") -> Law:
     Raises:
         InputError: there is no such law or parameter, or a value is not allowed.
     """
+    return law_read(text, field)()
+
+
+def law_read(text: str, field: str = "law") -> Callable[[], Law]:
+    """Read a law's text as `law_named` does; the law is made only when what is given is called.
+
+    Raises:
+        InputError: there is no such law or parameter, or a value is not allowed.
+    """
     over, plus, inner = text.rpartition("+")
     (name, colon, written), (lid, lid_colon, lid_written) = inner.partition(":"), over.partition(":")
     if name not in LAWS or (plus and lid not in LIDS) or len(text) > LONGEST_TEXT:
@@ -100,7 +117,9 @@ def law_named(text: str, field: str = "law") -> Law:
         allowed = f"one of: {', '.join(LAWS)}; or {lids}; parameters as in step:up=5M (`detnet laws` lists them)"
         raise InputError(field, text, f"{allowed}; at most {LONGEST_TEXT} characters" if len(text) > LONGEST_TEXT else allowed)
     kind = LAWS[name]
-    law = kind.law(read(kind.params, written, f"{field} {name}") if colon else kind.params())
+    params = read(kind.params, written, f"{field} {name}") if colon else kind.params()
     if not plus:
-        return law
-    return LIDS[lid].over(law, read(LIDS[lid].params, lid_written, f"{field} {lid}") if lid_colon else LIDS[lid].params())
+        return partial(kind.law, params)
+    cover = LIDS[lid]
+    cover_params = read(cover.params, lid_written, f"{field} {lid}") if lid_colon else cover.params()
+    return lambda: cover.over(kind.law(params), cover_params)

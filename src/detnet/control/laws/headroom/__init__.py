@@ -19,15 +19,14 @@ Source: ours; its parts are named where they stand.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple
-
-from msgspec import Meta, Struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from detnet.control.decision import Proposal
 from detnet.control.laws.headroom.capacity import Capacity
 from detnet.control.laws.headroom.forecast import HIGHEST, NAMES, Forecasts
 from detnet.control.laws.headroom.mixture import Mixture
 from detnet.control.laws.headroom.price import Price
+from detnet.control.laws.headroom_params import HeadroomParams
 from detnet.control.laws.step import Step
 from detnet.errors import InputError
 from detnet.units import Rate
@@ -45,16 +44,6 @@ MOST_PINCH = 3.0
 FULL_UNSEEN = 0.7  # of the budget is taken for carried where a full link is not counted
 JUST_BELOW = 0.004
 MOST_LOAD, MOST_SIGNAL = 10.0, 1000.0  # beyond, a figure adds nothing
-
-
-class HeadroomParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a user may set."""
-
-    promise: Annotated[float, Meta(description="share of windows that may miss the objective")] = 0.01
-
-    def __post_init__(self) -> None:
-        if not 0.0005 <= self.promise <= 0.2:
-            raise InputError("promise", self.promise, "a share of 0.05% to 20%")
 
 
 class _Seen(NamedTuple):

@@ -18,11 +18,12 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Struct
 
-from detnet.control.laws.headroom import Headroom, HeadroomParams
+from detnet.control.laws.headroom import Headroom
 from detnet.control.laws.headroom.capacity import LEAST
 from detnet.control.laws.headroom.forecast import HIGHEST, MEMORY, WEEKS, WIDEST, Forecasts
 from detnet.control.laws.headroom.mixture import FIRST_UNIT, QUARTERS
 from detnet.control.laws.headroom.price import MOST_CREDIT, MOST_DEBT, MOST_LIFT
+from detnet.control.laws.headroom_params import HeadroomParams
 from detnet.errors import InputError
 
 if TYPE_CHECKING:
