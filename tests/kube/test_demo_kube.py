@@ -14,7 +14,7 @@ import pytest
 
 from detnet.errors import MissingFeatureError
 from detnet.lab.kube import host, image
-from detnet.lab.kube.demo import quickstart
+from detnet.lab.kube.demo import prometheus, quickstart
 from kube.cluster import Cluster, gone
 from lab.conftest import COMMAND, Marked
 
@@ -70,6 +70,37 @@ def test_the_quick_start_holds_on_a_fresh_cluster_and_control_helps(demo: Cluste
     assert '"verdict"' in last or '"event":"leader-decided"' in last
     assert any(entry["phase"] == "controlled" for entry in map(json.loads, (folder / "journal.ndjson").read_text().splitlines()))
     assert "Commands" in (folder / "report.html").read_text()
+
+
+@pytest.mark.skipif(
+    any(shutil.which(program) is None for program in prometheus.PROGRAMS),
+    reason="prometheus, a Debian package, is not installed here",
+)
+def test_the_loop_closes_through_a_prometheus(demo: Cluster, tmp_path: Path) -> None:
+    through = ("--sensor", "prometheus", "--name", demo.name, "--out", str(tmp_path), "--format", "json")
+    done = demo.marked.run(*RUN, *through, timeout=1500)
+    assert done.returncode == 0, done.stderr
+    assert gone(demo) == []
+
+    summary = json.loads(done.stdout)
+    assert (summary["engine"], summary["sensor"], summary["pod_restarts"]) == ("kube", "prometheus", 0)
+    assert summary["phases"]["controlled"]["limit_mbps"] is not None
+    folder = tmp_path / "latest"
+    entries = [json.loads(line) for line in (folder / "journal.ndjson").read_text().splitlines()]
+    assert any(
+        entry["decision"]["reading"]["quality"] == "fresh" and entry["outcome"]["result"] in {"applied", "unchanged"}
+        for entry in entries
+    )
+
+    said = (folder / "transcript.txt").read_text()
+    for line in quickstart.INSTALL:
+        assert f"$ {line}\n" in said
+    assert f"url: {prometheus.URL}" in said
+    last = said.rpartition(f"$ {prometheus.shown(demo.name)}\n")[2]
+    assert sorted(line.split(" @")[0] for line in last.splitlines() if line) == [
+        '{job="detnet-agent"} => 2',
+        '{job="ml-controller"} => 2',
+    ]
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGKILL])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import shlex
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +19,14 @@ from hypothesis import strategies as st
 
 from detnet.control import codec
 from detnet.control.objective import ROBOT_CONTROL
+from detnet.controller import settings as controller
 from detnet.errors import DetnetError, InputError, MissingFeatureError
-from detnet.lab.kube import image
+from detnet.lab.kube import host, image
 from detnet.lab.kube.config import KubeConfig
 from detnet.lab.kube.demo import config as demo
 from detnet.lab.kube.demo import kubectl as kubectls
-from detnet.lab.kube.demo import pods, quickstart
+from detnet.lab.kube.demo import pods, prometheus, quickstart
+from detnet.lab.kube.demo import run as runs
 from detnet.lab.kube.demo.phases import settings_of
 from detnet.lab.kube.demo.streams import Newest, parsed
 from detnet.lab.workloads.told import Goodput
@@ -135,6 +140,78 @@ def test_a_pod_is_found_by_its_labels() -> None:
     assert pods.labelled(found, app="robot-control").metadata.uid == "b"
     with pytest.raises(DetnetError, match="robot-arm"):
         pods.labelled(found, app="robot-arm")
+
+
+def test_the_controller_is_told_of_its_prometheus_before_it_starts_and_of_nothing_else() -> None:
+    shipped = demo.shipped(ROOT)
+    lines = quickstart.through_prometheus(shipped.config, prometheus.URL, prometheus.PORT)
+    changes = [line for line in lines if line not in quickstart.INSTALL]
+    assert [line for line in lines if line not in changes] == list(quickstart.INSTALL)
+    assert max(map(lines.index, changes)) < lines.index("kubectl apply -f manifests/ml-controller.yaml")
+    assert min(map(lines.index, changes)) > lines.index("kubectl apply -f manifests/ml-controller-networkpolicy.yaml")
+
+    (configmap, policy) = (json.loads(shlex.split(line)[-1]) for line in changes)
+    before, after = controller.read(shipped.config.encode()), controller.read(configmap["data"]["config.yaml"].encode())
+    assert (after.sensor.kind, after.sensor.url) == ("prometheus", "http://198.18.100.254:9090")
+    assert msgspec.structs.replace(after, sensor=before.sensor) == before
+    assert msgspec.structs.replace(after.sensor, kind=before.sensor.kind, url="") == before.sensor
+    assert policy[0]["value"] == {"ports": [{"port": 9090, "protocol": "TCP"}]}
+
+
+def scraped_pod(component: str, address: str) -> dict[str, Any]:
+    """A pod as the shipped manifests make it, on a node."""
+    file = {"agent": "detnet-agent.yaml", "controller": "ml-controller.yaml"}[component]
+    documents = yaml.safe_load_all((ROOT / "manifests" / file).read_text())
+    template = next(it["spec"]["template"] for it in documents if it["kind"] in {"Deployment", "DaemonSet"})
+    meta = {**template["metadata"], "name": f"{component}-x", "namespace": "kube-system", "uid": component}
+    return {"metadata": meta, "spec": {**template["spec"], "nodeName": "node1"}, "status": {"podIP": address}}
+
+
+def test_who_is_scraped_is_found_by_the_labels_that_the_shipped_configuration_asks_for() -> None:
+    found = prometheus.discovered(listed(scraped_pod("agent", "198.18.1.1"), scraped_pod("controller", "198.19.0.2")))
+    shipped = yaml.safe_load((ROOT / demo.MONITORING).read_text())
+
+    def targets(job: dict[str, Any]) -> list[str]:
+        return [group.targets[0] for group in found if all(kept(rule, group.labels) for rule in job["relabel_configs"])]
+
+    def kept(rule: dict[str, Any], labels: dict[str, str]) -> bool:
+        assert rule["action"] == "keep"
+        return re.fullmatch(rule["regex"], ";".join(labels.get(label, "") for label in rule["source_labels"])) is not None
+
+    assert {job["job_name"]: targets(job) for job in shipped["scrape_configs"]} == {
+        "ml-controller": ["198.19.0.2:9321"],
+        "detnet-agent": ["198.18.1.1:9320"],
+    }
+    assert {(group.labels["__meta_kubernetes_pod_name"], group.labels["__meta_kubernetes_pod_node_name"]) for group in found} == {
+        ("agent-x", "node1"),
+        ("controller-x", "node1"),
+    }
+
+
+def test_a_pod_without_an_address_or_without_ports_is_no_target() -> None:
+    assert prometheus.discovered(listed(scraped_pod("agent", ""), pod("bare"))) == []
+
+
+def test_of_the_shipped_scrape_configuration_only_the_discovery_is_another(tmp_path: Path) -> None:
+    text = (ROOT / demo.MONITORING).read_text()
+    shipped = yaml.safe_load(text)
+    made = yaml.safe_load(prometheus.configuration(text, ROOT / demo.MONITORING.parent, tmp_path / "targets.json"))
+    assert all(Path(path).exists() for path in made["rule_files"])
+    for job in made["scrape_configs"]:
+        assert job.pop("file_sd_configs") == [{"files": [str(tmp_path / "targets.json")]}]
+    for job in shipped["scrape_configs"]:
+        del job["kubernetes_sd_configs"]
+    assert made["scrape_configs"] == shipped["scrape_configs"]
+
+
+def test_without_a_prometheus_the_command_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = shutil.which
+    monkeypatch.setattr(host, "check_root", lambda: None)
+    monkeypatch.setattr(host, "plugin_folder", lambda: ROOT)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None if "prom" in name else found("sh", path=path))
+    with pytest.raises(MissingFeatureError, match=r"prometheus, promtool, [^$]*apt-get install -y prometheus$") as caught:
+        runs.run(asked(sensor="prometheus"), lambda _line: None)
+    assert caught.value.exit_code == 3
 
 
 @given(st.text())

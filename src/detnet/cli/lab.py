@@ -47,7 +47,9 @@ def run(
     engine: EngineOption = Engine.NETNS,
     sensor: Annotated[
         str | None,
-        Parameter(help="Where readings come from. netns: stamp, scrape or prometheus. kube: what the controller reads, scrape."),
+        Parameter(
+            help="Where readings come from. netns: stamp, scrape or prometheus. kube: what the controller reads, scrape or prometheus."
+        ),
     ] = None,
     name: Name = "",
 ) -> int:

@@ -21,11 +21,13 @@ from detnet.policy.types import Spec
 
 MIN_DURATION_S = 30.0  # the controller decides every 5 s
 MAX_PODS = 20  # on one node of a machine that has all of them
-SENSORS = ("scrape",)  # what the controller reads
+SCRAPE, PROMETHEUS = "scrape", "prometheus"
+SENSORS = (SCRAPE, PROMETHEUS)  # what the controller reads
 DOCKERFILE = Path("Dockerfile")
 CONFIGMAP = Path("manifests/ml-controller-configmap.yaml")
 POLICY = Path("deploy/samples/policy.yaml")
-_NEEDED = (DOCKERFILE, Path("deploy/chart/crds"), CONFIGMAP, POLICY)
+MONITORING = Path("deploy/monitoring/prometheus.yaml")
+_NEEDED = (DOCKERFILE, Path("deploy/chart/crds"), CONFIGMAP, POLICY, MONITORING)
 
 
 class DemoConfig(Struct, frozen=True, kw_only=True):
@@ -37,7 +39,7 @@ class DemoConfig(Struct, frozen=True, kw_only=True):
     duration_s: float = 90.0
     pods: int = 4
     law: str = ""
-    sensor: str = "scrape"
+    sensor: str = SCRAPE
     form: str = "table"
 
     def __post_init__(self) -> None:
@@ -65,11 +67,15 @@ class DemoConfig(Struct, frozen=True, kw_only=True):
 
 
 class Shipped(Struct, frozen=True, kw_only=True):
-    """What the files that are applied say. `interval_s`: between decisions; `law`: of the sample policy."""
+    """What the files that are applied say.
+
+    `interval_s`: between decisions; `law`, `link`: of the sample policy; `config`: the controller's file.
+    """
 
     interval_s: float
     law: str
     link: str | None
+    config: str
 
 
 def shipped(root: Path) -> Shipped:
@@ -81,5 +87,6 @@ def shipped(root: Path) -> Shipped:
     config: dict[str, Any] = yaml.safe_load((root / CONFIGMAP).read_text())
     policy: dict[str, Any] = yaml.safe_load((root / POLICY).read_text())
     spec = msgspec.convert(policy["spec"], Spec)
-    settings = controller.read(config["data"]["config.yaml"].encode())
-    return Shipped(interval_s=settings.interval_seconds, law=spec.law, link=spec.link_rate)
+    text: str = config["data"]["config.yaml"]
+    settings = controller.read(text.encode())
+    return Shipped(interval_s=settings.interval_seconds, law=spec.law, link=spec.link_rate, config=text)

@@ -11,7 +11,9 @@ import os
 import shlex
 import shutil
 import signal
+import sys
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detnet.errors import DetnetError, MissingFeatureError
@@ -20,13 +22,12 @@ from detnet.report.run import Said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
     from typing import TextIO
 
 _TIMEOUT_S = 300.0  # longer than any time that a command of ours is told to wait
 _MOST_LINES = 40  # of one command in the transcript
 _LONGEST_LINE = 1 << 18
-_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")  # or it would wait for a cluster that is gone
+WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")  # or it would wait for a cluster that is gone
 
 
 def check() -> None:
@@ -54,12 +55,13 @@ class Kubectl:
     """
 
     def __init__(self, kubeconfig: Path, root: Path, transcript: TextIO, say: Callable[[str], None]) -> None:
-        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        path = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))  # which has `detnet`
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PATH": path}
         self._root, self._transcript, self._say = root, transcript, say
         self.said: list[Said] = []
 
     async def __call__(self, line: str, *, quiet: bool = False) -> str:
-        """Run a command line that begins with `kubectl`; what it printed. `quiet`: it does not go into the transcript.
+        """Run a command line, of `kubectl` or `detnet`; what it printed. `quiet`: it does not go into the transcript.
 
         Raises:
             DetnetError: it failed; with what it said.
@@ -67,7 +69,7 @@ class Kubectl:
         if not quiet:
             self._say(line)
         process = await asyncio.create_subprocess_exec(
-            *_WITH_US,
+            *WITH_US,
             *shlex.split(line),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -102,7 +104,7 @@ class Kubectl:
     async def follow(self, line: str) -> AsyncIterator[asyncio.StreamReader]:
         """Lend the standard output of a command that goes on, such as `kubectl logs -f`."""
         process = await asyncio.create_subprocess_exec(
-            *_WITH_US,
+            *WITH_US,
             *shlex.split(line),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

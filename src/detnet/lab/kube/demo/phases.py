@@ -24,8 +24,9 @@ from detnet.lab import topology
 from detnet.lab.experiment import plans
 from detnet.lab.kube import lookup
 from detnet.lab.kube.demo import pods as census
-from detnet.lab.kube.demo import quickstart
+from detnet.lab.kube.demo import prometheus, quickstart
 from detnet.lab.kube.demo.agent_probe import AgentProbe
+from detnet.lab.kube.demo.config import MONITORING, PROMETHEUS
 from detnet.lab.kube.demo.flow import WINDOW_S, FlowSensor
 from detnet.lab.kube.demo.streams import Streams
 from detnet.lab.workloads.telemetry import BATCH_BYTES
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from detnet.control.reading import Reading
     from detnet.controller.diary import LinkEntry
     from detnet.controller.journal import Entry, Journal
+    from detnet.kube.client import Client
     from detnet.lab.kube.config import KubeConfig
     from detnet.lab.kube.demo.config import DemoConfig, Shipped
     from detnet.lab.kube.demo.kubectl import Kubectl
@@ -116,7 +118,8 @@ class _Phases:
 
     async def all(self) -> None:
         """From an empty cluster to the end of the last phase."""
-        await self._do(quickstart.INSTALL)
+        client = await self._stack.enter_async_context(connect(read_kubeconfig(self._config.cluster.kubeconfig)))
+        await self._install(client)
         await self._do(quickstart.LOOK)
         await self._do(quickstart.SAMPLES)
         streams = await self._stack.enter_async_context(Streams(self._kubectl))
@@ -126,7 +129,6 @@ class _Phases:
         pods = await self._count()
         hot = census.labelled(pods, app="robot-control").spec.node_name
         agent = next(pod for pod in pods if _is_agent(pod) and pod.spec.node_name == hot)
-        client = await self._stack.enter_async_context(connect(read_kubeconfig(self._config.cluster.kubeconfig)))
         probe = AgentProbe(client, agent)
         await self._stack.enter_async_context(probe.asked())
         sensor = FlowSensor(streams, await self._stack.enter_async_context(_network_of(self._config.cluster, hot)))
@@ -139,7 +141,20 @@ class _Phases:
         await self._do((quickstart.patch(self._enforce()),))
         await self._phase(Phase.CONTROLLED, streams, sensor, probe, hot)
         await self._do(quickstart.RESULT)
+        if self._through_prometheus:
+            await self._do((prometheus.shown(self._config.cluster.name),))
         self._run.pod_restarts = self._census.restarts(await self._pods())
+
+    @property
+    def _through_prometheus(self) -> bool:
+        return self._config.sensor == PROMETHEUS
+
+    async def _install(self, client: Client) -> None:
+        if not self._through_prometheus:
+            await self._do(quickstart.INSTALL)
+            return
+        await self._stack.enter_async_context(prometheus.serving(self._config, MONITORING, self._kubectl, client))
+        await self._do(quickstart.through_prometheus(self._shipped.config, prometheus.URL, prometheus.PORT))
 
     def _enforce(self) -> quickstart.Change:
         link = str(self._config.cluster.link)

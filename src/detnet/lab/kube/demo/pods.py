@@ -20,16 +20,27 @@ class _Meta(Struct):
     deleted: str | None = field(default=None, name="deletionTimestamp")
 
 
-class _Spec(Struct, rename="camel"):
-    node_name: str = ""
+class _Port(Struct, rename="camel"):
+    container_port: int
+    name: str = ""
 
 
 class _Container(Struct, rename="camel"):
+    ports: list[_Port] = []
+
+
+class _Spec(Struct, rename="camel"):
+    node_name: str = ""
+    containers: list[_Container] = []
+
+
+class _ContainerStatus(Struct, rename="camel"):
     restart_count: int = 0
 
 
 class _Status(Struct, rename="camel"):
-    container_statuses: list[_Container] = []
+    container_statuses: list[_ContainerStatus] = []
+    pod_ip: str = field(default="", name="podIP")
 
 
 class Pod(Struct):

@@ -5,7 +5,10 @@ Invariants: pure; every command of `INSTALL`, `LOOK` and `SAMPLES` stands in tha
 
 from __future__ import annotations
 
+import shlex
+
 import msgspec
+import yaml
 
 from detnet.control import codec
 
@@ -22,6 +25,7 @@ INSTALL = (
     "kubectl rollout status -n kube-system deployment/ml-controller --timeout=180s",
     "kubectl rollout status -n kube-system daemonset/detnet-agent --timeout=180s",
 )
+_START = "kubectl apply -f manifests/ml-controller.yaml"
 LOOK = (
     "kubectl get deployment -n kube-system ml-controller",
     "kubectl logs -n kube-system deployment/ml-controller",
@@ -41,6 +45,30 @@ RESULT = (
     "kubectl get pods -A -o wide",
     *LOOK,
 )
+
+
+def through_prometheus(config: str, url: str, port: int) -> tuple[str, ...]:
+    """`INSTALL` with a controller that reads through a Prometheus: what was applied is changed before it starts.
+
+    Args:
+        config: its shipped file. Words that are empty there, which is the default, are left out.
+        url: of the Prometheus.
+        port: of it, which the shipped NetworkPolicy does not open.
+    """
+    said = yaml.safe_load(config)
+    said["sensor"] = {key: value for key, value in said["sensor"].items() if value and key != "queries"}
+    said["sensor"] |= {"kind": "prometheus", "url": url}
+    body = codec.encode({"data": {"config.yaml": yaml.safe_dump(said)}}).decode()
+    egress = codec.encode(
+        [{"op": "add", "path": "/spec/egress/-", "value": {"ports": [{"port": port, "protocol": "TCP"}]}}]
+    ).decode()
+    at = INSTALL.index(_START)
+    return (
+        *INSTALL[:at],
+        f"kubectl patch configmap -n kube-system ml-controller --type merge -p {shlex.quote(body)}",
+        f"kubectl patch networkpolicy -n kube-system ml-controller --type json -p {shlex.quote(egress)}",
+        *INSTALL[at:],
+    )
 
 
 def loaded(pods: int) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from detnet.lab import labs
 from detnet.lab.kube import clusters, host, image, programs
 from detnet.lab.kube.demo import config as demo
 from detnet.lab.kube.demo import kubectl as kubectls
+from detnet.lab.kube.demo import prometheus
 from detnet.lab.kube.demo.phases import experiment, settings_of
 from detnet.report.finish import finish
 from detnet.report.folder import new_folder
@@ -45,7 +46,7 @@ def run(config: DemoConfig, say: Callable[[str], None]) -> int:
         DetnetError: something did not come up, or a command failed.
     """
     host.check_root()
-    host.check_programs(image.PROGRAMS)
+    host.check_programs(image.PROGRAMS | (prometheus.PROGRAMS if config.sensor == demo.PROMETHEUS else {}))
     kubectls.check()
     config.check_files()
     if any(lab.config.name == config.cluster.name for lab in labs.running()):
