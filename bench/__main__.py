@@ -15,7 +15,7 @@ import time
 from detnet.datapath import sandbox
 from detnet.errors import DetnetError
 
-BENCHMARKS = {"decide": False, "probe": True, "pacing": True, "enforcement": False}  # whether it needs a cell
+BENCHMARKS = {"decide": False, "probe": True, "pacing": True, "enforcement": False, "agent": True}  # whether it needs a cell
 
 
 def main() -> int:

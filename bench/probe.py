@@ -59,7 +59,7 @@ class Turn(NamedTuple):
 def main() -> None:
     """Measure and print."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CPUS])
-    _loopback_up()
+    loopback_up()
     realtime_here = _realtime_here()
     output.begin(
         f"probe: a 1 kHz STAMP session over loopback, kernel stamps against user stamps ({REPEATS} turns of {WINDOWS} s each, medians)"
@@ -125,11 +125,11 @@ def _turn(setting: Setting) -> Turn:
             raise RuntimeError("the probe was started without a pipe")
         lines.readline()  # the window that holds the start of both
         pids = (probe.pid, reflector.pid)
-        before_s, started_s = sum(map(_cpu_s, pids)), time.monotonic()
+        before_s, started_s = sum(map(cpu_s, pids)), time.monotonic()
         windows = [msgspec.json.decode(lines.readline(), type=ProbeWindow) for _ in range(WINDOWS)]
-        cpu_s, wall_s = sum(map(_cpu_s, pids)) - before_s, time.monotonic() - started_s
+        took_s, wall_s = sum(map(cpu_s, pids)) - before_s, time.monotonic() - started_s
     delays_ms = [window.delay_p95_ms for window in windows if window.delay_p95_ms is not None]
-    return Turn(cpu_s / wall_s, statistics.median(delays_ms) * 1e3)
+    return Turn(took_s / wall_s, statistics.median(delays_ms) * 1e3)
 
 
 @contextmanager
@@ -141,7 +141,7 @@ def _process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
             process.kill()
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s(pid: int) -> float:
     """User and system time of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(map(int, fields[_USER_TIME_AT : _USER_TIME_AT + 2])) / _TICKS_PER_S
@@ -155,7 +155,9 @@ def _realtime_here() -> bool:
     return granted
 
 
-def _loopback_up() -> None:
+def loopback_up() -> None:
+    """Turn on the loopback of this network."""
+
     async def up() -> None:
         async with Links() as links:
             await links.up("lo")

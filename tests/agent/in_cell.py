@@ -7,12 +7,14 @@ place of the kernel's, so that no right to make groups is needed.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +24,14 @@ from agent.pods import UID, pod
 from detnet.agent.aims import State
 from detnet.agent.cables import Cables
 from detnet.agent.enforcer import Enforcer
+from detnet.agent.flows import Flows, Wanted
 from detnet.agent.networks import INTERFACE, Networks
 from detnet.agent.paths import ProbeConfig
 from detnet.agent.sent import Sent, managed
 from detnet.agent.service import Agent, AgentConfig
 from detnet.control.reading import Quality
 from detnet.datapath import netns, sandbox, shaping, syscalls
+from detnet.datapath.bpf.flows import FlowCounter
 from detnet.datapath.links import Links
 from detnet.errors import InputError
 from detnet.kube.access import Access
@@ -291,6 +295,7 @@ async def whole() -> dict[str, Any]:
         await _bulk(fake, "20M")
         seen["delay_s"] = await until(lambda: _is(mbps(20)))
         await until(lambda: _has('detnet_flow_sent_total{class="critical"', "/metrics"))
+        await until(lambda: _has("detnet_pod_sent_bytes_total{", "/metrics"))
         readings = [await sensor.read()]
         while len(readings) < MOST_WINDOWS and readings[-1].quality is not Quality.FRESH:
             readings.append(await sensor.read())
@@ -354,11 +359,182 @@ def _left() -> list[str]:
     return found
 
 
-CASES = {"sent": sent, "rates": rates, "life": life, "foreign": foreign, "whole": whole}
+PLANT = "/apis/qos.detnet.dev/v1alpha1/namespaces/default/qospolicies/plant"
+CRITICAL_PORT = 5201
+ARM, ARM_CABLE, ARM_UID = "pod-arm", "veth-arm", "22222222-2222-3333-4444-555555555555"
+ARM_NODE_IP, ARM_IP = "198.18.1.1", "198.18.1.2"
+PACKETS, PERIOD_S = 2000, 0.001
+ROBOT = f"""
+import socket, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    at_s = time.monotonic()
+    for _ in range({PACKETS}):
+        sock.sendto(bytes(100), ("{ARM_IP}", {CRITICAL_PORT}))
+        at_s += {PERIOD_S}
+        time.sleep(max(0, at_s - time.monotonic()))
+"""
+
+
+async def passive() -> dict[str, Any]:
+    """A critical flow from one pod of the node to another, counted by the agent at both ends, until there is no such flow any more."""
+    try:
+        FlowCounter([1]).close()
+    except OSError as error:
+        return {"no bpf": str(error)}
+    netns.create(ARM)
+    netns.disable_ipv6(ARM)
+    async with Links() as node, Links(ARM) as links:
+        await node.add_veth(ARM_CABLE, peer=INTERFACE, peer_namespace=ARM)
+        await node.add_address(ARM_CABLE, ARM_NODE_IP, 24)
+        await links.up(INTERFACE)
+        await links.add_address(INTERFACE, ARM_IP, 24)
+        await links.netlink.route("add", dst="default", gateway=ARM_NODE_IP)
+    async with Links(POD) as links:
+        await links.netlink.route("add", dst="default", gateway=NODE_IP)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")  # noqa: ASYNC240 - nothing else runs yet
+    start_pod()
+    with netns.inside(ARM):
+        put_into_pod(start(SLEEP).pid, ARM_UID)
+    config = AgentConfig(
+        node="n1", host="127.0.0.1", port=9320, probe=ProbeConfig(port=8620, ssid=862, period_s=0.01), peer_count=0
+    )
+    seen: dict[str, Any] = {}
+    async with fake_api() as fake, connect(Access(server=fake.url)) as client:
+        await _critical_pods(fake)
+        await fake.put("/api/v1/nodes/n1", {"metadata": {"name": "n1"}, "spec": {"podCIDRs": ["198.18.0.0/23", "nonsense"]}})
+        agent = asyncio.create_task(Agent(config, client).run())
+        await until(lambda: _counted_at(2))
+        with netns.inside(POD):
+            robot = await asyncio.create_subprocess_exec(sys.executable, "-c", ROBOT)
+        await robot.wait()
+        seen["page"] = await fetched("127.0.0.1", 9320)
+        await fake.delete(PLANT)
+        await until(lambda: _counted_at(0))
+        await asyncio.sleep(1.5)
+        seen["after"] = await fetched("127.0.0.1", 9320)
+        await fake.put(PLANT, _plant())
+        await until(lambda: _counted_at(2))
+        agent.cancel()
+        await asyncio.wait({agent})
+    seen["filters left"] = await _filters()
+    async with Links() as node:
+        with FlowCounter([1]) as killed:  # an agent that could not clean up
+            await killed.attach(node, await node.index(CABLE))
+    seen["of one that was killed"] = await _filters()
+    await Flows("n1", lambda _: "", told()[1]).follow([], {})
+    seen["after the next one"] = await _filters()
+    if setpriv := shutil.which("setpriv"):
+        command = (setpriv, "--bounding-set", "-sys_admin,-bpf", sys.executable, __file__, "refused")
+        done = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        seen["refused"] = json.loads((await done.communicate())[0].splitlines()[-1])
+    return seen
+
+
+async def crowd() -> dict[str, Any]:
+    """A pod that sends to more peers than are told, then to more than the kernel has room for, some of which are idle by then."""
+    try:
+        FlowCounter([1]).close()
+    except OSError as error:
+        return {"no bpf": str(error)}
+    async with Links(POD) as links:
+        await links.netlink.route("add", dst="default", gateway=NODE_IP)
+    async with Links() as node:
+        ends = {UID: await node.index(CABLE)}
+    now_s, (events, say) = [0.0], told()
+    flows = Flows("n1", str, say, clock=lambda: now_s[0])
+    asked = [Wanted(UID, POD_IP, "robot", socket.IPPROTO_UDP, CRITICAL_PORT, 1.0)]
+
+    def send(first: int, count: int) -> None:
+        with netns.inside(POD), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for peer in range(first, first + count):
+                sock.sendto(b"?", (f"198.19.{peer >> 8}.{peer & 255}", CRITICAL_PORT))
+
+    def figures() -> dict[str, int]:
+        return {it.destination: it.packets for it in flows.figures()}
+
+    await flows.follow(asked, ends)
+    for _ in range(3):
+        send(0, 100)
+    seen: dict[str, Any] = {"few": sorted(set(figures().values())), "count": len(figures())}
+    await flows.follow([], ends)
+    seen["kept"] = sorted(set(figures().values()))
+    await flows.follow(asked, ends)
+    send(0, 100)
+    seen["again"] = sorted(set(figures().values()))
+    send(100, 600)
+    seen["many"] = [len(figures()), len(figures()), events]
+    now_s[0] += 61
+    seen["idle"] = [len(figures()), sorted(set(figures().values()))]
+    send(700, 900)
+    seen["no room for"] = flows.not_counted
+    seen["in the end"] = [len(figures()), max(figures().values())]
+    await flows.close()
+    return seen
+
+
+async def refused() -> dict[str, Any]:
+    """The same agent without the right to load a program."""
+    config = AgentConfig(
+        node="n1", host="127.0.0.1", port=9320, probe=ProbeConfig(port=8620, ssid=862, period_s=0.01), peer_count=0
+    )
+    said = io.StringIO()
+    async with fake_api() as fake, connect(Access(server=fake.url)) as client:
+        await _critical_pods(fake)
+        with redirect_stdout(said):
+            agent = asyncio.create_task(Agent(config, client).run())
+            await until(lambda: _has("detnet_passive_up 0", "/metrics"))
+            await until(_in(said, '"counts":false'))
+            await asyncio.sleep(1.5)
+            ready = await _has("ok", "/readyz")
+            agent.cancel()
+            await asyncio.wait({agent})
+    return {"ready": ready, "said": [line for line in said.getvalue().splitlines() if '"event":"passive"' in line]}
+
+
+def _in(said: io.StringIO, words: str) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        return words in said.getvalue()
+
+    return holds
+
+
+async def _critical_pods(fake: FakeApi) -> None:
+    for name, uid, address in (("robot", UID, POD_IP), ("arm", ARM_UID, ARM_IP)):
+        path = f"/api/v1/namespaces/default/pods/{name}"
+        meta = {"name": name, "labels": {"app": "robot"}}
+        await fake.put(path, {"metadata": meta, "spec": {"nodeName": "n1"}, "status": {"phase": "Running", "podIP": address}})
+        known = fake.object(path)
+        assert known is not None
+        known["metadata"]["uid"] = uid
+    await fake.put(PLANT, _plant())
+
+
+def _plant() -> dict[str, Any]:
+    flow = {"name": "robot-control", "selector": {"matchLabels": {"app": "robot"}}, "protocol": "UDP", "port": CRITICAL_PORT}
+    return {"metadata": {"name": "plant", "namespace": "default"}, "spec": {"mode": "Observe", "critical": [flow]}}
+
+
+async def _filters() -> int:
+    """How many filters there are at the ends of both cables."""
+    found = 0
+    async with Links() as node:
+        for cable in (CABLE, ARM_CABLE):
+            index = await node.index(cable)
+            for parent in (0xFFFF_FFF2, 0xFFFF_FFF3):
+                found += len({it["handle"] async for it in await node.netlink.get_filters(index=index, parent=parent)} - {0})
+    return found
+
+
+async def _counted_at(cables: int) -> bool:
+    return await _filters() == 2 * cables
+
+
+CASES = {it.__name__: it for it in (passive, crowd, refused, sent, rates, life, foreign, whole)}
 
 
 async def _case(name: str) -> None:
-    await plug()
+    if name != "refused":  # the cell of `passive` is its own
+        await plug()
     print(json.dumps(await CASES[name]()))
 
 
@@ -368,4 +544,4 @@ def _inside() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(sandbox.keep(_inside, None))
+    sys.exit(_inside() if sys.argv[1] == "refused" else sandbox.keep(_inside, None))

@@ -19,6 +19,7 @@ from cli.command import called
         ("--node n1 --probe-every 10s", ("--probe-every", "0.5ms to 1s")),
         ("--node n1 --port 0", ("--port", "1 to 65535")),
         ("--node n1 --pacing maybe", ("--pacing", "maybe")),
+        ("--node n1 --passive maybe", ("--passive", "maybe")),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

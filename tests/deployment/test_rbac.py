@@ -79,6 +79,8 @@ AGENT: dict[Right, Use] = {
     Right("", "pods", "watch"): Use("a limit that changes is enforced at once", "detnet.kube.reflector"),
     Right("", "nodes", "list"): Use("the addresses of the other agents", "detnet.kube.reflector"),
     Right("", "nodes", "watch"): Use("nodes come and go", "detnet.kube.reflector"),
+    Right(GROUP, PLURAL, "list"): Use("which flows are critical", "detnet.agent.passive"),
+    Right(GROUP, PLURAL, "watch"): Use("policies come, change and go", "detnet.agent.passive"),
     Right("", "configmaps", "get", "cilium-config", "kube-system"): Use("whether Cilium paces already", "detnet.agent.cilium"),
 }
 
@@ -150,7 +152,12 @@ async def test_the_agent_asks_for_what_it_may_ask_and_all_of_that() -> None:
         mine = Selection(fields="spec.nodeName=node1")
         pods: Store[Pod] = Store()
         nodes: Store[Node] = Store()
-        followers = (Reflector(it.client, PODS, pods, selection=mine), Reflector(it.client, NODES, nodes))
+        policies: Store[Custom] = Store()
+        followers = (
+            Reflector(it.client, PODS, pods, selection=mine),
+            Reflector(it.client, NODES, nodes),
+            Reflector(it.client, POLICIES, policies),
+        )
         tasks = [asyncio.create_task(one.run()) for one in followers]
         await Cilium(it.client, Pacing.AUTO, lambda *_, **__: None).learned()
         fake = it.fake

@@ -47,13 +47,14 @@ _NUMBERS = {Protocol.UDP: UDP, Protocol.TCP: TCP}
 
 
 class Wanted(NamedTuple):
-    """One critical flow of a pod."""
+    """One critical flow of a pod, and the p95 of jitter that it is promised."""
 
     uid: str
     address: str
     flow: str
     protocol: int
     port: int
+    objective_ms: float
 
 
 class Figures(NamedTuple):
@@ -83,7 +84,9 @@ def wanted(pods: Iterable[Pod], policies: Iterable[Policy], home: str) -> list[W
             continue
         ruling = owner_of(meta.namespace, meta.labels, known, home)
         its = ruling.owner.flows if ruling is not None else ()
-        found += [Wanted(meta.uid, pod.status.pod_ip, flow.name, _NUMBERS[flow.protocol], flow.port) for flow in its]
+        found += [
+            Wanted(meta.uid, pod.status.pod_ip, it.name, _NUMBERS[it.protocol], it.port, it.objective.jitter_ms) for it in its
+        ]
     return found[:MOST]
 
 
@@ -132,10 +135,9 @@ class Flows:
     async def follow(self, flows: Iterable[Wanted], cables: Mapping[str, int]) -> None:
         """Watch these flows and no others; `cables` are the node's ends of pods' cables, by UID."""
         await self._sweep()
-        now = {(cables[one.uid], one.protocol, one.port): one for one in flows if one.uid in cables}
-        if not now and not self._at and not self._attached:
-            return
-        counter = self._begin()
+        asked = list(flows)
+        now = {(cables[one.uid], one.protocol, one.port): one for one in asked if one.uid in cables}
+        counter = self._begin() if asked else self._counter
         if counter is None:
             return
         gone = self._at.items() - now.items()

@@ -97,6 +97,8 @@ def _passive(passive: Passive | None, figures: Iterable[Figures]) -> list[Family
                [(la, it.pauses) for la, it in of]),
         Family("detnet_flow_round_trip_seconds", Type.HISTOGRAM,
                "Round trips of a critical flow's TCP, in seconds, as its socket takes them.", trips),
+        Family("detnet_flow_fault", Type.GAUGE, "1: whose fault a critical flow between pods of this node was late, in the last 30 s.",
+               [({"class": name, "fault": it.fault.value}, 1.0) for name, it in sorted(passive.verdicts.items())] if passive else []),
         Family("detnet_passive_uncounted_packets_total", Type.COUNTER,
                "Packets of critical flows for which there was no room in the kernel.",
                [] if passive is None else _alone(passive.not_counted)),

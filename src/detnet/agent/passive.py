@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from detnet.agent.flows import Flows, wanted
 from detnet.agent.places import Places
+from detnet.agent.verdicts import Verdicts
 from detnet.kube.policies import POLICIES, Asked, valid
 from detnet.kube.reflector import Reflector
 from detnet.kube.store import Store
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from detnet.kube.client import Client
     from detnet.kube.store import Change
     from detnet.kube.views import AnyObject, Custom, Node, Pod
+    from detnet.sense.blame import Blame
 
 EVERY_S = 1.0
 
@@ -50,6 +52,7 @@ class Passive:
         self._asked = Asked()
         self._watch = Reflector(client, POLICIES, self._policies, on_change=self.on_change)
         self._flows = Flows(node, self._node_of, say)
+        self._verdicts = Verdicts(say)
         self._places: Places | None = None
         self._wanted: list[Wanted] = []
         self._stale = True
@@ -67,6 +70,11 @@ class Passive:
     def figures(self) -> list[Figures]:
         """What was counted."""
         return self._flows.figures()
+
+    @property
+    def verdicts(self) -> Mapping[str, Blame]:
+        """Whose fault it was in the last window, by flow, where both ends are on this node."""
+        return self._verdicts.last
 
     def uids(self) -> set[str]:
         """The pods that have critical flows."""
@@ -107,6 +115,8 @@ class Passive:
                 )
             self.uids()
             await self._flows.follow(self._wanted, ends())
+            if self._verdicts.due:
+                self._verdicts.look(self._flows.figures(), {one.flow: one.objective_ms for one in self._wanted})
             await asyncio.sleep(EVERY_S)
 
     def _node_of(self, address: IPv4Address | IPv6Address) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from msgspec import structs
 
 from detnet.agent import service
 from detnet.agent.cilium import Pacing
@@ -67,7 +68,6 @@ def agent(
     namespace: Namespace = "",
 ) -> None:
     """Enforce kubernetes.io/egress-bandwidth on this node's pods, live; measure the paths to other nodes; serve both as metrics."""
-    access = find_access(os.environ, kubeconfig)
     period_s = parse_duration_s(probe_every, "--probe-every")
     if not _PERIODS_S[0] <= period_s <= _PERIODS_S[1]:
         raise InputError("--probe-every", probe_every, "a time from 0.5ms to 1s")
@@ -86,9 +86,9 @@ def agent(
         peer_count=_within("--peers", peers, MOST_PEERS, least=0),
         peers=dict(map(_peer, peer)) or None,
         passive=passive is Watching.AUTO,
-        home=namespace or access.namespace,
     )
-    asyncio.run(service.run(config, access))
+    access = find_access(os.environ, kubeconfig)
+    asyncio.run(service.run(structs.replace(config, home=namespace or access.namespace), access))
 
 
 def _within(field: str, value: int, most: int, *, least: int = 1) -> int:

@@ -5,15 +5,13 @@
 Invariants: a part is made and thrown away, never guessed from a version; the machine's own network is not touched, and nothing has
 to be undone (a kernel may load the module of a part that is asked for, as it would for the lab); what fails is a state with the
 kernel's own words, never an exception.
-Source: bpf(2), linux/bpf.h; the cell is that of `detnet.datapath.sandbox`, so what works here works in the lab.
+Source: the cell is that of `detnet.datapath.sandbox`, so what works here works in the lab.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
-import platform
 import select
 import socket
 import struct
@@ -28,6 +26,7 @@ import msgspec
 
 from detnet.control import codec
 from detnet.datapath import netlink, sandbox, timestamps
+from detnet.datapath.bpf.syscall import Program, ProgramKind
 from detnet.errors import MissingFeatureError
 
 if TYPE_CHECKING:
@@ -41,11 +40,6 @@ _STAMP_TRIES, _STAMP_PAUSE_S = 20, 0.02  # the first socket that wants stamps ha
 _LOOPBACK = 1  # the kernel gives this number to each namespace's first interface
 _ROOT, _CLSACT, _INGRESS = 0xFFFF_FFFF, 0xFFFF_FFF1, 0xFFFF_0000
 _BTF = Path("/sys/kernel/btf/vmlinux")
-_SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "s390x": 351}
-_PROG_LOAD, _OBJ_GET_INFO_BY_FD, _SCHED_CLS = 5, 15, 3
-_LOAD = struct.Struct("=IIQQ104x")
-_GET_INFO = struct.Struct("=IIQ112x")
-_INFO_BYTES, _JITED_LENGTH_AT = 64, 16
 _RETURN_ZERO = struct.pack("=BBhiBBhi", 0xB7, 0, 0, 0, 0x95, 0, 0, 0)  # r0 = 0; exit
 
 
@@ -162,32 +156,18 @@ async def _realtime(_links: Any) -> _Found:
 
 
 async def _bpf(_links: Any) -> _Found:
-    program, license_ = ctypes.create_string_buffer(_RETURN_ZERO), ctypes.create_string_buffer(b"GPL")
-    fd = _bpf_call(_PROG_LOAD, _LOAD.pack(_SCHED_CLS, 2, ctypes.addressof(program), ctypes.addressof(license_)))
-    info = ctypes.create_string_buffer(_INFO_BYTES)
+    program = Program("tried", ProgramKind.SCHED_CLS, _RETURN_ZERO)
     try:
-        _bpf_call(_OBJ_GET_INFO_BY_FD, _GET_INFO.pack(fd, _INFO_BYTES, ctypes.addressof(info)))
+        compiled = program.compiled_bytes > 0
     finally:
-        os.close(fd)
-    if struct.unpack_from("=I", info, _JITED_LENGTH_AT)[0] == 0:
+        program.close()
+    if not compiled:
         return _Found("loads, interpreted: sysctl net.core.bpf_jit_enable=1", State.LIMITED)
     return _Found("loads, compiled (JIT)")
 
 
 async def _btf(_links: Any) -> _Found:
     return _Found(f"{_BTF.stat().st_size / 1e6:.1f} MB")  # noqa: ASYNC240 - nothing else runs in this loop
-
-
-def _bpf_call(command: int, attributes: bytes) -> int:
-    number = _SYS_BPF.get(platform.machine()) if sys.maxsize > 2**32 else None
-    if number is None:
-        raise OSError(0, f"bpf(2) has no number that we know on {platform.machine()}")
-    libc = ctypes.CDLL(None, use_errno=True)
-    result: int = libc.syscall(ctypes.c_long(number), ctypes.c_int(command), attributes, ctypes.c_uint(len(attributes)))
-    if result < 0:
-        failure = ctypes.get_errno()
-        raise OSError(failure, f"bpf: {os.strerror(failure)}")
-    return result
 
 
 def _link_check(kind: str, used_for: str, cost: str, *, needed: bool = False, **options: object) -> _Check:
@@ -210,14 +190,14 @@ _CHECKS = (
     _queue_check("fq", "planned: eBPF", "pacing uses the token bucket instead of EDT"),
     _queue_check("fq_codel", "planned: lab", "no short queue to compare with"),
     _queue_check("netem", "planned: lab", "no added delay or loss", delay=1_000),
-    _queue_check("clsact", "planned: eBPF", "no place for eBPF programs", parent=_CLSACT, handle=_INGRESS),
+    _queue_check("clsact", "agent", "critical flows are not counted as they pass", parent=_CLSACT, handle=_INGRESS),
     _Check("send stamps", "lab", "the probe stamps its sending in user space: delays scatter more", partial(_stamps, sent=True)),
     _Check(
         "receive stamps", "lab", "no lab: the reflector answers stamped probes only", partial(_stamps, sent=False), needed=True
     ),
     _Check("TCP reno", "lab", "no lab: its bulk traffic sends under reno", _reno, needed=True),
     _Check("real-time priority", "lab", "the probe's spacing scatters more, its delays do not: run as root", _realtime),
-    _Check("BPF", "planned: eBPF", "no eBPF datapath: run as root (CAP_BPF and CAP_NET_ADMIN)", _bpf),
+    _Check("BPF", "agent", "critical flows are not counted as they pass: run as root (CAP_BPF and CAP_NET_ADMIN)", _bpf),
     _Check("BPF types (BTF)", "planned: eBPF", "eBPF programs must be built for this very kernel", _btf),
 )
 
