@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from detnet.cli import scenarios as command
+from detnet.control.guard import GuardParams
 from detnet.control.laws import LAWS
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.control.reading import Quality
 from detnet.errors import InputError
 from detnet.report.run import Phase, Plan, Run, Settings, Window
 from detnet.scenarios import folder, packets, spec
-from detnet.scenarios.closed import guard_for, longest_s, outcome_of, paths_of, play_link
+from detnet.scenarios.closed import longest_s, outcome_of, paths_of, play_link
 from detnet.scenarios.packets import Engine, conditions_of, obstacle, outcome_of_run
 from detnet.scenarios.play import Judgement, judge
 from detnet.units import mbps
@@ -83,7 +84,10 @@ def test_holding_is_right_where_best_effort_rests(tmp_path: Path) -> None:
         seen = msgspec.structs.replace(
             decision.reading, jitter_p95_ms=5.0, link=msgspec.structs.replace(counters, best_effort_bps=best_effort)
         )
-        assert judge(msgspec.structs.replace(held, reading=seen), link.objective, guard_for(link)) is judged
+        assert (
+            judge(msgspec.structs.replace(held, reading=seen), link.objective, GuardParams.for_link(link.rate, link.floor))
+            is judged
+        )
 
 
 def test_an_outcome_counts_what_was_missed_and_what_was_possible(tmp_path: Path) -> None:

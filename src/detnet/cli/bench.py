@@ -11,6 +11,7 @@ from detnet.bench import decide as deciding
 from detnet.cli.options import FormatOption, Law
 from detnet.cli.output import Format, show
 from detnet.control import codec
+from detnet.controller import garbage
 from detnet.units import parse_duration_s
 
 app = App(name="bench", help="What detnet's own work costs on this machine.")
@@ -25,6 +26,7 @@ def decide(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Time rounds in which every link decides and divides its budget over its pods."""
+    garbage.look_seldom()  # as the controller does
     cost = deciding.measure(pods=pods, links=links, law=law)
     if form is Format.JSON:
         print(codec.encode(cost).decode())

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from detnet.cli.options import FormatOption
 from detnet.cli.output import Format, show
 from detnet.cli.progress import Progress
+from detnet.controller import garbage
 from detnet.scenarios import compare as comparing
 from detnet.scenarios import compare_folder, compare_page
 from detnet.scenarios.scoreboard import SCHEMA
@@ -43,6 +44,7 @@ def compare(
     names = [name for text in scenarios for name in text.split(",")]
     cases = [comparing.lasting(case, duration_s, interval_s) for case in comparing.cases_of(names, trace, scale)]
     compare_folder.make(out)
+    garbage.look_seldom()
     with Progress("compare", "runs") as progress:
         board = comparing.compare(cases, chosen_laws, chosen_seeds, interval_s, told=progress.told)
     compare_folder.write(board, out)

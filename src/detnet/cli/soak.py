@@ -11,6 +11,7 @@ from detnet.cli.options import FormatOption, Law
 from detnet.cli.output import Format, show
 from detnet.cli.progress import Progress
 from detnet.control.laws import law_named
+from detnet.controller import garbage
 from detnet.scenarios import compare_folder, soak_page
 from detnet.scenarios import soak as soaking
 from detnet.scenarios.compare import interval_of
@@ -33,6 +34,7 @@ def soak(
     virtual_s, interval_s = parse_duration_s(virtual, "--virtual"), interval_of(interval)
     plans = soaking.plans(law, virtual_s=virtual_s, interval_s=interval_s, seed=seed, links=links)
     compare_folder.make(out)
+    garbage.look_seldom()
     if links == 1:
         with Progress("soak", "virtual hours") as progress:
             done = [soaking.soak(plans[0], told=lambda at_s: progress.told(round(at_s / 3600), round(virtual_s / 3600)))]

@@ -18,11 +18,9 @@ from msgspec import Struct
 from detnet.control.engine import Engine
 from detnet.control.guard import GuardParams
 from detnet.control.laws import law_named
-from detnet.lab.experiment import BASE_SHARE
 from detnet.scenarios.load import STEP_S, length_s, links_of
 from detnet.scenarios.play import Round, judge
 from detnet.sim.windows import History, VirtualLink, closed_loop
-from detnet.units import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,18 +56,20 @@ class Closed(NamedTuple):
     outcomes: dict[str, Outcome]
 
 
-def guard_for(link: VirtualLink) -> GuardParams:
-    """The guard's defaults, with the bounds of the link."""
-    return GuardParams(floor=link.floor, ceiling=link.rate, base=Rate(max(link.floor, link.rate // BASE_SHARE)))
-
-
 def engine_for(link: VirtualLink, law: str) -> Engine:
     """What decides for a link.
 
     Raises:
         InputError: there is no such law.
     """
-    return Engine(law_named(law), link.objective, guard_for(link), start=link.floor, interval_s=STEP_S, link=link.rate)
+    return Engine(
+        law_named(law),
+        link.objective,
+        GuardParams.for_link(link.rate, link.floor),
+        start=link.floor,
+        interval_s=STEP_S,
+        link=link.rate,
+    )
 
 
 def paths_of(scenario: Scenario, *, most_s: float | None = None) -> Iterator[tuple[VirtualLink, Path]]:
@@ -82,7 +82,7 @@ def paths_of(scenario: Scenario, *, most_s: float | None = None) -> Iterator[tup
 def play_link(link: VirtualLink, path: Path, law: str, *, settle_s: float = 0.0) -> tuple[list[Round], Closed]:
     """Have a law decide on every window; what happened in the first `settle_s` seconds is not counted."""
     rounds: list[Round] = []
-    guard = guard_for(link)
+    guard = GuardParams.for_link(link.rate, link.floor)
 
     def observe(_reading: Reading, decision: Decision) -> None:
         rounds.append(Round(decision, judge(decision, link.objective, guard)))

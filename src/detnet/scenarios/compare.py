@@ -22,7 +22,6 @@ from detnet.control.guard import GuardParams
 from detnet.control.laws import LAWS, law_named
 from detnet.control.laws.text import read
 from detnet.errors import InputError
-from detnet.lab.experiment import BASE_SHARE
 from detnet.lab.load import read_trace
 from detnet.scenarios import load_shapes, spec
 from detnet.scenarios.jobs import each
@@ -202,14 +201,8 @@ def run(job: Job) -> Done:
 
 def engine_of(law: str, link: VirtualLink) -> Engine:
     """What decides for a link: as in the lab, but it starts from the base rate, and decides at each window."""
-    base = base_of(link)
-    guard = GuardParams(floor=link.floor, ceiling=link.rate, base=base)
-    return Engine(law_named(law), link.objective, guard, start=base, interval_s=0.0, link=link.rate)
-
-
-def base_of(link: VirtualLink) -> Rate:
-    """The rate that is believed safe without looking: as in the lab."""
-    return Rate(max(link.floor, link.rate // BASE_SHARE))
+    guard = GuardParams.for_link(link.rate, link.floor)
+    return Engine(law_named(law), link.objective, guard, start=guard.base, interval_s=0.0, link=link.rate)
 
 
 def _scenario(name: str) -> Scenario:

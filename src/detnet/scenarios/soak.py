@@ -21,7 +21,6 @@ from detnet.control.reading import Quality
 from detnet.datapath.memory import resident
 from detnet.errors import InputError
 from detnet.scenarios import spec
-from detnet.scenarios.compare import base_of
 from detnet.scenarios.load import links_of
 from detnet.scenarios.scoreboard import Figures, figures
 from detnet.scenarios.soak_watch import Invariant, Watched
@@ -109,7 +108,7 @@ def soak(plan: Plan, *, told: Callable[[float], None] | None = None) -> Soaked:
     started_s = time.perf_counter()
     chance = Random(plan.seed)  # noqa: S311 - the same soak in every run, not a secret
     worlds = links()
-    guard = GuardParams(floor=worlds[0].floor, ceiling=RATE, base=base_of(worlds[0]))
+    guard = GuardParams.for_link(RATE, worlds[0].floor)
     engine = Watched(plan.law, worlds[0].objective, guard, link=RATE, chance=chance)
     done: list[_Stretch] = []
     for link, first_s, seconds in _stretches(plan, worlds, chance):

@@ -10,6 +10,8 @@ from msgspec import Struct
 from detnet.errors import InputError
 from detnet.units import Rate, mbps
 
+BASE_SHARE = 4  # without sight, best effort gets at most a quarter of the link
+
 
 class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Bounds and tolerances. Times to hold are counted in decisions, so that they fit any interval."""
@@ -47,6 +49,11 @@ class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         for field, count in (("rollback_cuts", self.rollback_cuts), ("cooldown_decisions", self.cooldown_decisions)):
             if count < 0:
                 raise InputError(field, count, "0 or more decisions")
+
+    @classmethod
+    def for_link(cls, link: Rate, floor: Rate) -> GuardParams:
+        """The defaults for a link whose rate is known: that is the ceiling, and a quarter of it is believed safe without looking."""
+        return cls(floor=floor, ceiling=link, base=Rate(max(floor, link // BASE_SHARE)))
 
     @classmethod
     def raw(cls, *, floor: Rate | None = None, ceiling: Rate | None = None) -> GuardParams:
