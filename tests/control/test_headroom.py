@@ -17,7 +17,7 @@ from control.readings import counters, situation
 from detnet.control.laws.headroom import Headroom
 from detnet.control.laws.headroom.capacity import PACES, SOFTNESS, Capacity
 from detnet.control.laws.headroom.checkpoint import restore, save
-from detnet.control.laws.headroom.forecast import ALIKE_MEAN, HIGHEST, MEMORY, NAMES, PERIOD, WEEK, Forecasts
+from detnet.control.laws.headroom.forecast import ALIKE_MEAN, HIGHEST, MEMORY, NAMES, PERIOD, REGRESSION, WEEK, Forecasts
 from detnet.control.laws.headroom.mixture import RATES, Mixture
 from detnet.control.laws.headroom.price import Price
 from detnet.control.laws.headroom_params import HeadroomParams
@@ -83,6 +83,15 @@ def test_a_wave_is_foreseen_once_it_was_seen() -> None:
         forecasts.take(value, float(i), 1.0)
     assert forecasts.period % 12 == 0
     assert forecasts.period > 0
+
+
+def test_a_regression_is_as_good_after_hours_as_after_minutes() -> None:
+    forecasts, chance, off = Forecasts(), np.random.default_rng(1), []
+    for i, value in enumerate(chance.random(25_000)):
+        off.append(abs(forecasts.next[REGRESSION] - value))
+        forecasts.take(float(value), float(i), 1.0)
+    assert np.mean(off[-2000:]) == pytest.approx(np.mean(off[1000:3000]), rel=0.1)
+    assert np.array_equal(forecasts.covariance, forecasts.covariance.T)
 
 
 def test_next_week_is_taken_to_be_like_this_one() -> None:

@@ -133,6 +133,8 @@ def restore(saved: bytes, *, asleep_s: float = 0.0) -> Headroom:
     covariance = law.forecasts.covariance
     if not np.allclose(covariance, covariance.T) or np.linalg.eigvalsh(covariance).min() < -1e-6:
         law.forecasts.covariance, law.forecasts.weights = Forecasts().covariance, Forecasts().weights  # it is none: begun anew
+    else:
+        law.forecasts.covariance = (covariance + covariance.T) / 2
     law.forecasts.since_s += asleep_s
     return law
 

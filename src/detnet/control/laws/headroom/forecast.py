@@ -47,7 +47,7 @@ NAMES = (
 MEMORY = 768
 SPACE = 64  # values that come before the past is moved to the front of its buffer
 AVERAGES = (0.5, 0.1, 0.02)
-SLOWER, ALIKE_MEAN, PERIOD, WEEK, ANY = 2, 5, 9, 10, 11
+SLOWER, REGRESSION, ALIKE_MEAN, PERIOD, WEEK, ANY = 2, 4, 5, 9, 10, 11
 ORDER, REGRESSION_FORGET, WIDEST, WIDEST_EVERY = 12, 0.998, 1e4, 16
 PATTERN, ALIKE, ENOUGH = 8, 8, 64
 SAMPLED, RANK = 8, 3  # of the stretches every eighth: as far off as its fourth best there are about 32
@@ -132,9 +132,10 @@ class Forecasts:
             covariance = self.covariance
             spread = covariance.dot(x)
             total = REGRESSION_FORGET + float(x.dot(spread))
-            part = spread / total
-            self.weights += part * (value - float(x.dot(self.weights)))
-            covariance -= spread[:, None] * part
+            self.weights += spread * ((value - float(x.dot(self.weights))) / total)
+            square = spread[:, None] * spread
+            square /= total  # last: both halves are rounded alike, or what parts them would grow with every window
+            covariance -= square
             covariance *= 1 / REGRESSION_FORGET
             if self.taken % WIDEST_EVERY == 0:  # without news old knowledge fades, but not for ever
                 trace = float(covariance.trace())
