@@ -44,6 +44,7 @@ GUARDS: dict[str, tuple[Any, ...]] = {
     "max_raise": (mbps(100), None, mbps(50)),
     "max_cut": (None, None, mbps(50)),
     "idle_share": (0.05, 0.0),
+    "reach": (1.5, 0.0),
     "rollback_cuts": (2, 0, 1),
     "cooldown_decisions": (10, 0, 3),
 }

@@ -153,6 +153,7 @@ def guards() -> st.SearchStrategy[GuardParams]:
         max_raise=st.sampled_from([None, mbps(50), mbps(100)]),
         max_cut=st.sampled_from([None, None, mbps(50)]),
         idle_share=st.sampled_from([0.0, 0.05]),
+        reach=st.sampled_from([0.0, 1.5]),
         rollback_cuts=st.integers(0, 2),
         cooldown_decisions=st.integers(0, 3),
     )

@@ -1,4 +1,4 @@
-"""What the guard makes of a law's answer beyond its bounds: `slew` and `not-our-fault`."""
+"""What the guard makes of a law's answer beyond its bounds: `slew`, `not-our-fault` and `reach`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from detnet.control.laws.static import Static
 from detnet.control.laws.step import Step
 from detnet.control.objective import ROBOT_CONTROL
 from detnet.control.reading import LinkCounters, Quality
-from detnet.units import mbps
+from detnet.units import Rate, mbps
 
 
 def names(decision: Decision) -> list[str]:
@@ -67,7 +67,7 @@ def test_the_way_down_without_data_has_no_limit() -> None:
 
 
 def blamed(carried: LinkCounters | None, *, signal_ms: float = 9.0, start: float = 400, idle_share: float = 0.05) -> Decision:
-    engine = Engine(Step(), ROBOT_CONTROL, GuardParams(idle_share=idle_share), start=mbps(start), interval_s=0)
+    engine = Engine(Step(), ROBOT_CONTROL, GuardParams(idle_share=idle_share, reach=0.0), start=mbps(start), interval_s=0)
     decision = engine.step(reading(1, signal_ms, link=carried))
     assert decision is not None
     return decision
@@ -98,6 +98,26 @@ def test_without_counters_nobody_is_acquitted() -> None:
 
 def test_it_can_be_switched_off() -> None:
     assert blamed(counters(0.0), idle_share=0.0).verdict is Verdict.CUT
+
+
+# Reach
+
+
+@pytest.mark.parametrize(
+    ("start", "link", "limit", "reached"),
+    [
+        (1000, None, 300, True),  # 200 carried: 50 less than 1000 would limit nobody
+        (351, None, 300, True),
+        (350, None, 300, False),
+        (1000, mbps(1000), 950, False),  # a link of which the rate is known may be late for others' sake
+    ],
+)
+def test_a_cut_far_above_what_the_link_carried_leads_there_at_once(start: float, link: Rate | None, limit: float, *, reached: bool) -> None:
+    engine = Engine(Step(), ROBOT_CONTROL, GuardParams(), start=mbps(start), interval_s=0, link=link)
+    decision = engine.step(reading(1, 9.0, link=counters(180, critical=20)))
+    assert decision is not None
+    assert (decision.limit, names(decision)) == (mbps(limit), ["reach"] if reached else [])
+    assert engine.step(reading(2, 0.1, link=counters(180))) is not None
 
 
 def test_with_a_good_signal_a_budget_may_fall_all_the_same() -> None:

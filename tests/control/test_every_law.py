@@ -96,7 +96,7 @@ def _later(one: Round, seconds: int) -> Round:
 
 
 def test_the_table_of_the_guard_was_found() -> None:
-    assert {"blind", "settling", "deadband", "not-our-fault", "slew", "rollback", "bounds", "threshold"} == ACTIONS
+    assert {"blind", "settling", "deadband", "not-our-fault", "reach", "slew", "rollback", "bounds", "threshold"} == ACTIONS
 
 
 @MANY

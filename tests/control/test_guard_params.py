@@ -25,6 +25,8 @@ from detnet.units import Rate, mbps
         ({"max_cut": Rate(0), "threshold": Rate(0)}, "max_cut"),
         ({"idle_share": 1.0}, "idle_share"),
         ({"idle_share": float("nan")}, "idle_share"),
+        ({"reach": 0.9}, "reach"),
+        ({"reach": float("inf")}, "reach"),
         ({"rollback_cuts": -1}, "rollback_cuts"),
         ({"cooldown_decisions": -1}, "cooldown_decisions"),
     ],
@@ -46,7 +48,7 @@ def test_a_wrong_value_is_refused_by_its_name_with_what_is_allowed(wrong: dict[s
         {"ema_alpha": 1.0},
         {"deadband_ms": 0.0},
         {"hold_decisions": 0, "base_decisions": 0, "patience": 0},
-        {"max_raise": None, "max_cut": None, "idle_share": 0.0, "rollback_cuts": 0, "cooldown_decisions": 0},
+        {"max_raise": None, "max_cut": None, "idle_share": 0.0, "reach": 0.0, "rollback_cuts": 0, "cooldown_decisions": 0},
         {"max_raise": mbps(5), "max_cut": mbps(5), "rollback_cuts": 1},
     ],
 )
@@ -63,4 +65,4 @@ def test_raw_leaves_bounds_and_threshold_alone() -> None:
     raw = GuardParams.raw(floor=mbps(20), ceiling=mbps(80))
     assert (raw.floor, raw.ceiling, raw.threshold) == (mbps(20), mbps(80), mbps(5))
     assert (raw.deadband_ms, raw.ema_alpha) == (0.0, 1.0)
-    assert (raw.max_raise, raw.max_cut, raw.idle_share, raw.rollback_cuts) == (None, None, 0.0, 0)
+    assert (raw.max_raise, raw.max_cut, raw.idle_share, raw.reach, raw.rollback_cuts) == (None, None, 0.0, 0.0, 0)

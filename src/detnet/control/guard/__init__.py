@@ -8,13 +8,14 @@ The guard decides whether a law is asked at all, and what of its answer reaches 
 | `settling`      | the window overlaps the time after a change           | hold                                                |
 | `deadband`      | smoothed signal within ±0.2 ms of the objective       | hold, but above the objective only `patience` times |
 | `not-our-fault` | a cut is wanted, and best effort is as good as idle   | hold                                                |
+| `reach`         | the link's rate is unknown, a cut far above its load  | at most half as much again as the link carried      |
 | `slew`          | the change is larger than allowed at once             | as far as allowed                                   |
 | `rollback`      | two cuts in a row changed nothing (see `rollback.py`) | restore the budget before them once, then hold      |
 | `bounds`        | the budget to be lies outside floor..ceiling          | clip                                                |
 | `threshold`     | the change is smaller than what a change costs        | hold                                                |
 
 The first three keep a law from being asked; the others correct its answer, in this order, so that nothing leaves the bounds. Without
-data nothing is limited in its way down: `slew`, `not-our-fault` and `rollback` do not apply to `blind`.
+data nothing is limited in its way down: `slew`, `reach`, `not-our-fault` and `rollback` do not apply to `blind`.
 
 Blind is not one thing. Nothing measured (`stale`, `dead`) may hide any harm: hold for 3 decisions, then the base, then the floor. Too few
 samples (`thin`) still show that the path lives: hold for 12, then the base, and no further. But thin by loss is proof of harm: where more
@@ -112,7 +113,7 @@ class Guard:
     def correct(self, wanted: Rate, now: Situation) -> tuple[Rate, tuple[GuardAction, ...]]:
         """What of a law's answer is to be enforced, and why not all of it."""
         limit, actions = wanted, []
-        for correction in (self._not_our_fault, self._slew, self._rollback.review, self._bounds, self._threshold):
+        for correction in (self._not_our_fault, self._reach, self._slew, self._rollback.review, self._bounds, self._threshold):
             limit, action = correction(limit, now)
             if action is not None:
                 actions.append(action)
@@ -131,6 +132,16 @@ class Guard:
             return wanted, None
         used = f"best effort carried {seen.best_effort_bps / 1e6:.2f}M of {now.in_force.mbps:g}M"
         return now.in_force, GuardAction("not-our-fault", f"{used}: the signal is not its doing, no cut")
+
+    def _reach(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
+        """Where the link's rate is not known, a budget far above it limits nobody: a cut leads to what it carried at once."""
+        seen = now.counters
+        if not self.params.reach or now.link is not None or wanted >= now.in_force or not now.over or seen is None:
+            return wanted, None
+        reach = Rate(round(self.params.reach * seen.link_bps))
+        if wanted <= reach:
+            return wanted, None
+        return reach, GuardAction("reach", f"the link carried {seen.link_bps / 1e6:.1f}M: above {reach} nobody would feel the limit")
 
     def _slew(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
         raised = int(wanted) - int(now.in_force)

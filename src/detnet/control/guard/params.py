@@ -5,6 +5,8 @@ Invariants: floor <= base <= ceiling; a largest change is never below the smalle
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 
 from detnet.errors import InputError
@@ -29,6 +31,7 @@ class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_raise: Rate | None = mbps(100)  # None: no limit
     max_cut: Rate | None = None
     idle_share: float = 0.05  # 0: off
+    reach: float = 1.5  # of what the link carried, since a window's mean says little of its bursts; 0: off
     rollback_cuts: int = 2  # 0: off
     cooldown_decisions: int = 10
 
@@ -46,6 +49,8 @@ class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
                 raise InputError(field, str(largest), f"a rate above 0, at least the threshold ({self.threshold}), or none")
         if not 0 <= self.idle_share < 1:
             raise InputError("idle_share", self.idle_share, "a share of 0 (off) or more, below 1")
+        if not (self.reach == 0 or 1 <= self.reach < math.inf):
+            raise InputError("reach", self.reach, "a factor of 1 or more, or 0 (off)")
         for field, count in (("rollback_cuts", self.rollback_cuts), ("cooldown_decisions", self.cooldown_decisions)):
             if count < 0:
                 raise InputError(field, count, "0 or more decisions")
@@ -60,5 +65,5 @@ class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Bounds, threshold and missing data only. What the classic loop did."""
         low, high = floor or mbps(10), ceiling or mbps(1000)
         return cls(
-            floor=low, ceiling=high, base=low, deadband_ms=0.0, ema_alpha=1.0, max_raise=None, idle_share=0.0, rollback_cuts=0
+            floor=low, ceiling=high, base=low, deadband_ms=0.0, ema_alpha=1.0, max_raise=None, idle_share=0.0, reach=0.0, rollback_cuts=0
         )
