@@ -27,10 +27,10 @@ from detnet.lab.load import shape_named
 from detnet.lab.processes import WorkloadError
 from detnet.lab.prometheus import PageSensor
 from detnet.lab.scene import SURVIVABLE, WINDOW_S, Scene
+from detnet.lab.watch import Watch
 from detnet.lab.workloads.telemetry import BATCH_BYTES
 from detnet.report.run import Phase, Plan, Run, Settings, Window
 from detnet.sense.stamp import StampSensor
-from detnet.units import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from detnet.lab.config import LabConfig
     from detnet.report.recording import Observer
 
-BASE_SHARE = 4  # without sight, best effort gets at most a quarter of the link
 _START_S = 60.0  # a busy machine takes its time to start a dozen processes
 _SHARES = {Phase.QUIET: 1 / 6, Phase.UNCONTROLLED: 1 / 3, Phase.CONTROLLED: 1 / 2}
 _SETTLE_S = {Phase.QUIET: 2.0, Phase.UNCONTROLLED: 3.0, Phase.CONTROLLED: 10.0}
@@ -91,8 +90,7 @@ def _plan(seconds: float, settle_s: float) -> Plan:
 
 def engine_of(config: LabConfig) -> Engine:
     """What decides in the controlled phase; it starts from the whole link."""
-    base = Rate(max(config.floor, config.link // BASE_SHARE))
-    guard = GuardParams(floor=config.floor, ceiling=config.link, base=base)
+    guard = GuardParams.for_link(config.link, config.floor)
     law = law_named(config.law)
     return Engine(law, ROBOT_CONTROL, guard, start=config.link, interval_s=config.interval_s, link=config.link)
 
@@ -108,13 +106,20 @@ async def experiment(
         DetnetError: the first limits could not be enforced.
     """
     try:
-        async with Scene(config, cross=conditions is not None) as scene:
+        async with (
+            Scene(config, cross=conditions is not None) as scene,
+            Watch(run.settings.objective.jitter_ms) as watch,
+        ):
             sensor = await scene.sensor()
             await _first_window(sensor)
+            watch.look()  # what it has seen so far belongs to no window
+            notes = list(watch.missing)
             if config.sensor == StampSensor.name and not scene.probe_has_realtime():
-                note = "The probe had no real-time priority (only root gets it): its spacing scatters more, its delays do not."
-                run.settings = msgspec.structs.replace(run.settings, notes=(*run.settings.notes, note))
-            phases = _Phases(config, run, scene, sensor, journal, observe)
+                notes.append(
+                    "The probe had no real-time priority (only root gets it): its spacing scatters more, its delays do not."
+                )
+            run.settings = msgspec.structs.replace(run.settings, notes=(*run.settings.notes, *notes))
+            phases = _Phases(config, run, scene, sensor, watch, journal, observe)
             await (phases.all() if conditions is None else phases.controlled(follow_conditions(scene, conditions)))
     except asyncio.CancelledError:
         run.interrupted = True
@@ -136,9 +141,16 @@ class _Phases:
     """What the phases share."""
 
     def __init__(  # noqa: PLR0917 - the parts of one run, in the order of the data
-        self, config: LabConfig, run: Run, scene: Scene, sensor: StampSensor | PageSensor, journal: Journal, observe: Observer
+        self,
+        config: LabConfig,
+        run: Run,
+        scene: Scene,
+        sensor: StampSensor | PageSensor,
+        watch: Watch,
+        journal: Journal,
+        observe: Observer,
     ) -> None:
-        self._config, self._run, self._scene, self._sensor = config, run, scene, sensor
+        self._config, self._run, self._scene, self._sensor, self._watch = config, run, scene, sensor, watch
         self._journal, self._observe = journal, observe
         self._zero_s = time.monotonic()
 
@@ -192,5 +204,6 @@ class _Phases:
             reading=reading,
         )
         entry = await loop.round(reading, phase=phase) if loop else None
+        window = msgspec.structs.replace(window, watched=self._watch.look())  # after the decision, which must not wait for it
         self._run.add(window, entry, self._sensor.last_window)
         self._observe(window, entry)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from detnet.report import tables
+from detnet.report import methods, tables
 from detnet.report.headline import headline
 from detnet.report.numbers import number, percent
 from detnet.report.page import bullets, definitions, figure, page, table
@@ -56,6 +56,9 @@ def _body(run: Run, summary: Summary) -> Iterator[str]:
     yield from (figure(plot) for plot in plots(run))
     yield "</section>"
     yield from ("<section><h2>Distributions</h2>", table(tables.distributions(run)), "</section>")
+    if summary.methods:
+        yield from ("<section><h2>Three methods, side by side</h2>", table(methods.table(summary)))
+        yield from (*bullets(list(methods.verdicts(summary))), definitions(methods.DEFINITIONS), "</section>")
     yield from ("<section><h2>Decisions</h2>", *_decisions(run, summary), "</section>")
     yield from ("<section><h2>Settings</h2>", definitions(tables.settings(run)))
     yield from ("<h3>Notes</h3>", *bullets([tables.clean(note) for note in summary.notes] or ["None."]), "</section>")

@@ -9,7 +9,7 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from detnet.report import tables, timeline
+from detnet.report import methods, tables, timeline
 from detnet.report.headline import headline
 from detnet.report.run import Phase
 
@@ -36,6 +36,11 @@ def _lines(run: Run, summary: Summary) -> Iterator[str]:
     yield from (f"- {phase}: {phase.explained}" for phase in Phase)
     yield from ("", "## Over time", "", "```text", *timeline.of_run(run, width=WIDTH), "```", "")
     yield from ("## Distributions", "", *_table(tables.distributions(run)), "")
+    if summary.methods:
+        yield from ("## Three methods, side by side", "", *_table(methods.table(summary)), "")
+        yield from (f"- {_text(verdict)}" for verdict in methods.verdicts(summary))
+        yield from (f"- {_text(name)}: {_text(meaning)}" for name, meaning in methods.DEFINITIONS)
+        yield ""
     yield from ("## Decisions", "")
     table = tables.decisions(run)
     yield from (*_table(table), "") if table.rows else ("None was taken.", "")

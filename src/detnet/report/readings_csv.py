@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from detnet.control.reading import LinkCounters
-    from detnet.report.run import Window
+    from detnet.report.run import Watched, Window
 
 COLUMNS: dict[str, Callable[[Window], object]] = {
     "time_s": lambda w: w.time_s,
@@ -41,6 +41,11 @@ COLUMNS: dict[str, Callable[[Window], object]] = {
     "dropped_packets": lambda w: _counted(w, lambda c: c.dropped_packets),
     "limit_mbps": lambda w: w.limit_mbps,
     "probe_jitter_p95_ms": lambda w: w.probe_jitter_p95_ms,
+    "passive_sent_p95_ms": lambda w: _watched(w, lambda it: it.passive and it.passive.sent_ms),
+    "passive_received_p95_ms": lambda w: _watched(w, lambda it: it.passive and it.passive.received_ms),
+    "capture_received_p95_ms": lambda w: _watched(w, lambda it: it.capture and it.capture.received_ms),
+    "capture_ipdv_p95_ms": lambda w: _watched(w, lambda it: it.capture and it.capture.network_ms),
+    "fault": lambda w: _watched(w, lambda it: it.fault),
 }
 
 
@@ -68,3 +73,7 @@ class ReadingsCsv:
 
 def _counted(window: Window, value: Callable[[LinkCounters], float]) -> float | None:
     return value(window.reading.link) if window.reading.link else None
+
+
+def _watched(window: Window, value: Callable[[Watched], object]) -> object:
+    return value(window.watched) if window.watched else None

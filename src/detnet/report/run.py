@@ -14,6 +14,7 @@ from msgspec import Struct, field
 from detnet.control.objective import Objective  # noqa: TC001 - msgspec reads the annotations at run time
 from detnet.control.reading import Reading  # noqa: TC001 - as above
 from detnet.controller.journal import Entry  # noqa: TC001 - as above
+from detnet.sense.blame import Fault  # noqa: TC001 - as above
 from detnet.sense.histogram import Histogram
 
 if TYPE_CHECKING:
@@ -37,6 +38,27 @@ class Phase(StrEnum):
         }[self]
 
 
+class Followed(Struct, frozen=True, kw_only=True):
+    """How evenly a critical flow passed, by one method: p95 in ms of where the jitter is made; None where that was not measured.
+
+    `sent_ms` and `received_ms` are |gap - mean gap| at the sender's and at the receiver's end, `network_ms` is |IPDV| between them: where
+    it is not measured packet by packet, what the receiver's end has and the sender's has not, by squares.
+    """
+
+    samples: int
+    sent_ms: float | None = None
+    received_ms: float | None = None
+    network_ms: float | None = None
+
+
+class Watched(Struct, frozen=True, kw_only=True):
+    """The critical flow itself in one window, beside the probe; None where this machine does not allow a method."""
+
+    passive: Followed | None = None  # counted in the kernel as it passed
+    capture: Followed | None = None  # captured, packet by packet
+    fault: Fault | None = None  # by the passive counter
+
+
 class Window(Struct, frozen=True, kw_only=True):
     """One window of the run. `time_s` is its end, counted from the start of the run; `limit_mbps` is None where nothing is limited."""
 
@@ -46,6 +68,7 @@ class Window(Struct, frozen=True, kw_only=True):
     limit_mbps: float | None
     reading: Reading
     probe_jitter_p95_ms: float | None = None  # where the reading is of the flow itself: what the agents' probe says at that time
+    watched: Watched | None = None  # where the flow itself was watched as it passed
 
 
 class Distributions(Struct):

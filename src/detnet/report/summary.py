@@ -32,6 +32,7 @@ from detnet.control import codec
 from detnet.control.decision import Verdict
 from detnet.control.objective import Objective  # noqa: TC001 - msgspec reads the annotations at run time
 from detnet.control.reading import Quality
+from detnet.report.methods import Compared, compared
 from detnet.report.run import Distributions, Phase, Run, Window
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Summary(Struct, frozen=True, kw_only=True, tag_field="schema", tag=SCHEMA)
     interrupted: bool
     decisions: DecisionCount
     pod_restarts: int | None  # None where no pod is one of Kubernetes, or they were not counted to the end
+    methods: dict[Phase, Compared]  # phases in which the critical flow itself was watched as it passed
 
 
 def summarise(run: Run) -> Summary:
@@ -115,6 +117,7 @@ def summarise(run: Run) -> Summary:
         interrupted=run.interrupted,
         decisions=_decisions(run.journal),
         pod_restarts=run.pod_restarts,
+        methods={phase: found for phase in Phase if (found := compared(_settled(run, phase)))},
     )
 
 
@@ -133,7 +136,7 @@ def phases_csv(summary: Summary) -> str:
 
 
 def _phase(run: Run, phase: Phase) -> PhaseSummary:
-    windows = [window for window in run.windows if window.phase is phase and window.settled]
+    windows = _settled(run, phase)
     readings = [window.reading for window in windows]
     trusted = [reading for reading in readings if reading.trusted]
     plan = run.settings.plan.get(phase)
@@ -155,6 +158,10 @@ def _phase(run: Run, phase: Phase) -> PhaseSummary:
         unmeasured_windows=sum(not r.trusted and r.quality is not Quality.IDLE for r in readings),
         idle_windows=sum(r.quality is Quality.IDLE for r in readings),
     )
+
+
+def _settled(run: Run, phase: Phase) -> list[Window]:
+    return [window for window in run.windows if window.phase is phase and window.settled]
 
 
 def misses(window: Window, objective_ms: float) -> bool:

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from detnet.report import tables, timeline
+from detnet.report import methods, tables, timeline
 from detnet.report.headline import Outcome, headline
 from detnet.report.numbers import ABSENT, bound, ms, number, percent, seconds
 
@@ -136,8 +136,13 @@ def print_summary(run: Run, summary: Summary, console: Console | None = None) ->
     width = min(console.width, WIDEST)
     glyphs = timeline.UNICODE if _unicode(console) else timeline.ASCII
     result = headline(summary)
-    console.print(_figures(summary, console), width=width)
+    console.print(_table_of(tables.figures(summary), console), width=width)
     console.print()
+    if summary.methods:
+        console.print(_table_of(methods.table(summary), console), width=width)
+        for line in methods.verdicts(summary):
+            console.print(_paragraph(line, console), width=width)
+        console.print()
     for line in timeline.of_run(run, width=width, glyphs=glyphs):
         # A narrow terminal cuts; wrapped, a picture would fall apart.
         console.print(Text(line), no_wrap=True, overflow="crop", crop=True)
@@ -149,8 +154,7 @@ def print_summary(run: Run, summary: Summary, console: Console | None = None) ->
         console.print(_paragraph(f"Note: {tables.clean(note)}", console, "dim"), width=width)
 
 
-def _figures(summary: Summary, console: Console) -> Table:
-    content = tables.figures(summary)
+def _table_of(content: tables.Table, console: Console) -> Table:
     table = Table(box=SIMPLE, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for column, name in enumerate(content.head):
         words = column in content.words

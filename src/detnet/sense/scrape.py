@@ -16,7 +16,7 @@ other end than of the link: it is left out, and named in the reason.
 Which pods are critical is not known here: a reading is never idle, and has the node's traffic pod by pod (see `detnet.sense.traffic`).
 
 Invariants: whatever the other side says, `read` gives a reading, in bounded time and memory; percentiles come from buckets that were
-added up, never from percentiles. They err by 7.5 % at worst (see `detnet.sense.histogram`).
+added up, never from percentiles. How far they err, `detnet.sense.histogram` says.
 Source: RFC 9112 (asked in HTTP/1.0, so that no answer comes in chunks).
 """
 
