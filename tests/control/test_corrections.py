@@ -112,7 +112,9 @@ def test_it_can_be_switched_off() -> None:
         (1000, mbps(1000), 950, False),  # a link of which the rate is known may be late for others' sake
     ],
 )
-def test_a_cut_far_above_what_the_link_carried_leads_there_at_once(start: float, link: Rate | None, limit: float, *, reached: bool) -> None:
+def test_a_cut_far_above_what_the_link_carried_leads_there_at_once(
+    start: float, link: Rate | None, limit: float, *, reached: bool
+) -> None:
     engine = Engine(Step(), ROBOT_CONTROL, GuardParams(), start=mbps(start), interval_s=0, link=link)
     decision = engine.step(reading(1, 9.0, link=counters(180, critical=20)))
     assert decision is not None

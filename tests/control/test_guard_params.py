@@ -20,6 +20,7 @@ from detnet.units import Rate, mbps
         ({"ema_alpha": 1.01}, "ema_alpha"),
         ({"ema_alpha": float("nan")}, "ema_alpha"),
         ({"deadband_ms": -0.1}, "deadband_ms"),
+        ({"deadband_ms": float("nan")}, "deadband_ms"),
         ({"max_raise": mbps(4)}, "max_raise"),
         ({"max_cut": mbps(4)}, "max_cut"),
         ({"max_cut": Rate(0), "threshold": Rate(0)}, "max_cut"),

@@ -1,6 +1,7 @@
 """One decision: judge, smooth, ask the law, correct its answer.
 
-    reading -> settling -> smoothing -> quality -> deadband -> law -> not-our-fault -> reach -> slew -> rollback -> bounds -> threshold -> decision
+    reading -> settling -> smoothing -> quality -> deadband -> law
+    -> not-our-fault -> reach -> slew -> rollback -> bounds -> threshold -> decision
 
 Invariants: pure: time comes in with the readings and with `applied`; the same sequence of calls gives the same decisions. What is
 in force changes only by `applied`, that is, by what was read back from the network: a decision that failed leaves no trace.

@@ -44,7 +44,10 @@ DEFINITIONS = (
     ),
     ("Loss", "the share of critical packets that never arrived, from sender to receiver; mean of the windows."),
     ("Best effort", "what the link carried for the other pods, not what they offered; mean of the windows."),
-    ("Pooled", "all packets of a phase together, from histograms whose buckets grow by 1.41: some 3 % off, more where packets are alike."),
+    (
+        "Pooled",
+        "all packets of a phase together, from histograms whose buckets grow by 1.41: some 3 % off, more where packets are alike.",
+    ),
     ("A dash", "not measured, or there is none."),
 )
 

@@ -141,7 +141,9 @@ class Guard:
         reach = Rate(round(self.params.reach * seen.link_bps))
         if wanted <= reach:
             return wanted, None
-        return reach, GuardAction("reach", f"the link carried {seen.link_bps / 1e6:.1f}M: above {reach} nobody would feel the limit")
+        return reach, GuardAction(
+            "reach", f"the link carried {seen.link_bps / 1e6:.1f}M: above {reach} nobody would feel the limit"
+        )
 
     def _slew(self, wanted: Rate, now: Situation) -> tuple[Rate, GuardAction | None]:
         raised = int(wanted) - int(now.in_force)

@@ -36,24 +36,24 @@ class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     cooldown_decisions: int = 10
 
     def __post_init__(self) -> None:
-        if not 0 < self.floor <= self.ceiling:
-            raise InputError("floor", str(self.floor), f"a rate above 0, at most the ceiling ({self.ceiling})")
-        if not self.floor <= self.base <= self.ceiling:
-            raise InputError("base", str(self.base), f"a rate between floor and ceiling ({self.floor} to {self.ceiling})")
-        if not 0 < self.ema_alpha <= 1:
-            raise InputError("ema_alpha", self.ema_alpha, "a number above 0, at most 1")
-        if self.deadband_ms < 0:
-            raise InputError("deadband_ms", self.deadband_ms, "0 (off) or more milliseconds")
-        for field, largest in (("max_raise", self.max_raise), ("max_cut", self.max_cut)):
-            if largest is not None and not 0 < largest >= self.threshold:
-                raise InputError(field, str(largest), f"a rate above 0, at least the threshold ({self.threshold}), or none")
-        if not 0 <= self.idle_share < 1:
-            raise InputError("idle_share", self.idle_share, "a share of 0 (off) or more, below 1")
-        if not (self.reach == 0 or 1 <= self.reach < math.inf):
-            raise InputError("reach", self.reach, "a factor of 1 or more, or 0 (off)")
-        for field, count in (("rollback_cuts", self.rollback_cuts), ("cooldown_decisions", self.cooldown_decisions)):
-            if count < 0:
-                raise InputError(field, count, "0 or more decisions")
+        bounds = f"({self.floor} to {self.ceiling})"
+        least = f"a rate above 0, at least the threshold ({self.threshold}), or none"
+        rules = (
+            ("floor", 0 < self.floor <= self.ceiling, f"a rate above 0, at most the ceiling ({self.ceiling})"),
+            ("base", self.floor <= self.base <= self.ceiling, f"a rate between floor and ceiling {bounds}"),
+            ("ema_alpha", 0 < self.ema_alpha <= 1, "a number above 0, at most 1"),
+            ("deadband_ms", 0 <= self.deadband_ms < math.inf, "0 (off) or more milliseconds"),
+            ("max_raise", self.max_raise is None or 0 < self.max_raise >= self.threshold, least),
+            ("max_cut", self.max_cut is None or 0 < self.max_cut >= self.threshold, least),
+            ("idle_share", 0 <= self.idle_share < 1, "a share of 0 (off) or more, below 1"),
+            ("reach", self.reach == 0 or 1 <= self.reach < math.inf, "a factor of 1 or more, or 0 (off)"),
+            ("rollback_cuts", self.rollback_cuts >= 0, "0 or more decisions"),
+            ("cooldown_decisions", self.cooldown_decisions >= 0, "0 or more decisions"),
+        )
+        for field, holds, allowed in rules:
+            if not holds:
+                value = getattr(self, field)
+                raise InputError(field, str(value) if isinstance(value, Rate) else value, allowed)
 
     @classmethod
     def for_link(cls, link: Rate, floor: Rate) -> GuardParams:
@@ -65,5 +65,13 @@ class GuardParams(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         """Bounds, threshold and missing data only. What the classic loop did."""
         low, high = floor or mbps(10), ceiling or mbps(1000)
         return cls(
-            floor=low, ceiling=high, base=low, deadband_ms=0.0, ema_alpha=1.0, max_raise=None, idle_share=0.0, reach=0.0, rollback_cuts=0
+            floor=low,
+            ceiling=high,
+            base=low,
+            deadband_ms=0.0,
+            ema_alpha=1.0,
+            max_raise=None,
+            idle_share=0.0,
+            reach=0.0,
+            rollback_cuts=0,
         )
