@@ -176,33 +176,43 @@ class Annotator:
     async def _each(
         self, wishes: Mapping[str, Rate | Wish], decide: Callable[[Rate | Wish, Pod], Plan], until_s: float
     ) -> dict[str, PodOutcome]:
-        """Plan every pod at once; then send what is to be sent, cuts first, a few at a time."""
+        """Plan every pod at once; then send what is to be sent, cuts first, a few at a time.
+
+        A plan is made anew when its turn comes: of thousands that wait, each would take a kilobyte.
+        """
         outcomes: dict[str, PodOutcome] = {}
-        sends: list[tuple[Rate, str, Pod, Plan]] = []
+        sends: list[tuple[int, str]] = []
         for key, wish in wishes.items():
-            pod = self._latest(key)
-            if pod is None:
-                outcomes[key] = PodOutcome(Fate.GONE, "there is no such pod")
-                continue
-            planned = decide(wish, pod)
-            limit = enforced(pod)
-            if planned.patch is None:
-                outcomes[key] = PodOutcome(planned.fate, planned.detail, limit)
-            elif self._settles(key, pod, planned):
-                outcomes[key] = PodOutcome(Fate.SETTLING, f"written less than {SETTLE_S:g} s ago", limit)
+            found = self._planned(key, partial(decide, wish))
+            if isinstance(found, PodOutcome):
+                outcomes[key] = found
             else:
-                rise = Rate(wish - (limit or wish)) if isinstance(wish, Rate) and limit is not None else Rate(0)
-                sends.append((rise, key, pod, planned))
-        queue = iter(sorted(sends, key=lambda send: send[:2]))
+                limit = enforced(found[0])
+                sends.append((wish - (limit or wish) if isinstance(wish, Rate) and limit is not None else 0, key))
+        queue = iter(sorted(sends))
 
         async def work() -> None:
-            for _, key, pod, planned in queue:
-                outcomes[key] = await self._bring(key, pod, planned, partial(decide, wishes[key]), until_s)
+            for _, key in queue:
+                decided = partial(decide, wishes[key])
+                found = self._planned(key, decided)
+                outcomes[key] = found if isinstance(found, PodOutcome) else await self._bring(key, *found, decided, until_s)
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(AT_ONCE, len(sends))):
                 workers.create_task(work())
         return {key: outcomes[key] for key in wishes}
+
+    def _planned(self, key: str, decide: Callable[[Pod], Plan]) -> PodOutcome | tuple[Pod, Plan]:
+        """What is to be sent for a pod as it is now, or its fate where nothing is."""
+        pod = self._latest(key)
+        if pod is None:
+            return PodOutcome(Fate.GONE, "there is no such pod")
+        planned = decide(pod)
+        if planned.patch is None:
+            return PodOutcome(planned.fate, planned.detail, enforced(pod))
+        if self._settles(key, pod, planned):
+            return PodOutcome(Fate.SETTLING, f"written less than {SETTLE_S:g} s ago", enforced(pod))
+        return pod, planned
 
     async def _bring(self, key: str, pod: Pod, planned: Plan, decide: Callable[[Pod], Plan], until_s: float) -> PodOutcome:
         """Send a plan; where another was faster, read the pod, plan anew and try once more."""
