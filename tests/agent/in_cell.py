@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -28,7 +29,7 @@ from detnet.agent.flows import Flows, Wanted
 from detnet.agent.networks import INTERFACE, Networks
 from detnet.agent.paths import ProbeConfig
 from detnet.agent.sent import Sent, managed
-from detnet.agent.service import Agent, AgentConfig
+from detnet.agent.service import PEERS_S, Agent, AgentConfig
 from detnet.control.reading import Quality
 from detnet.datapath import netns, sandbox, shaping, syscalls
 from detnet.datapath.bpf.flows import FlowCounter
@@ -472,6 +473,82 @@ async def crowd() -> dict[str, Any]:
     return seen
 
 
+async def aimed() -> dict[str, Any]:
+    """The agent in a cluster of seven nodes, all of them this machine, and its pod that sends to one of them, then to two."""
+    try:
+        FlowCounter([1]).close()
+    except OSError as error:
+        return {"no bpf": str(error)}
+    start_pod()
+    async with Links(POD) as links:
+        await links.netlink.route("add", dst="default", gateway=NODE_IP)
+    config = AgentConfig(
+        node="n1", host="127.0.0.1", port=9320, probe=ProbeConfig(port=8620, ssid=862, period_s=0.01), peer_count=2
+    )
+    seen: dict[str, Any] = {}
+    async with fake_api() as fake, connect(Access(server=fake.url)) as client:
+        for number in range(1, 8):
+            addresses = [{"type": "InternalIP", "address": f"127.0.0.{number}"}]
+            it = {
+                "metadata": {"name": f"n{number}"},
+                "spec": {"podCIDRs": [f"198.19.{number}.0/24"]},
+                "status": {"addresses": addresses},
+            }
+            await fake.put(f"/api/v1/nodes/n{number}", it)
+        await _critical_pods(fake)
+        agent = asyncio.create_task(Agent(config, client).run())
+        await until(_two_are_probed)
+        seen["before"] = sorted(before := await _probed())
+        seen["used"] = used = next(f"n{number}" for number in range(2, 8) if f"n{number}" not in before)
+        other = next(f"n{number}" for number in range(2, 8) if f"n{number}" not in {used, *before})
+        with netns.inside(POD):
+            robots = [start(_robot_to(f"198.19.{used[1:]}.9", every_s=0.02))]
+
+        async def is_probed() -> bool:
+            return used in await _probed()
+
+        await until(is_probed)
+        await until(_two_are_probed)
+        seen["after"] = sorted(after := await _probed())
+        seen["ring's path went on"] = all(after[name] > before[name] for name in after if name != used)
+        with netns.inside(POD):
+            robots.append(start(_robot_to(f"198.19.{other[1:]}.9", every_s=0.001)))
+        await asyncio.sleep(2 * PEERS_S + 1)
+        seen["with a busier flow to another"] = sorted(await _probed())
+        for robot in robots:
+            robot.kill()
+        agent.cancel()
+        await asyncio.wait({agent})
+    return seen
+
+
+async def _probed() -> dict[str, int]:
+    """How many probes were sent, by destination."""
+    found = re.findall(r'detnet_flow_sent_total{[^}]*destination="(\w+)"} (\d+)', await _page())
+    return {name: int(sent) for name, sent in found}
+
+
+async def _two_are_probed() -> bool:
+    return len(found := await _probed()) == 2 and all(found.values())
+
+
+async def _page() -> str:
+    try:
+        return await fetched("127.0.0.1", 9320)
+    except (OSError, InputError):
+        return ""
+
+
+def _robot_to(address: str, every_s: float) -> str:
+    return f"""
+import socket, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    while True:
+        sock.sendto(bytes(100), ("{address}", {CRITICAL_PORT}))
+        time.sleep({every_s})
+"""
+
+
 async def refused() -> dict[str, Any]:
     """The same agent without the right to load a program."""
     config = AgentConfig(
@@ -529,7 +606,7 @@ async def _counted_at(cables: int) -> bool:
     return await _filters() == 2 * cables
 
 
-CASES = {it.__name__: it for it in (passive, crowd, refused, sent, rates, life, foreign, whole)}
+CASES = {it.__name__: it for it in (passive, crowd, aimed, refused, sent, rates, life, foreign, whole)}
 
 
 async def _case(name: str) -> None:

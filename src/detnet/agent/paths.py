@@ -83,12 +83,13 @@ class Paths:
     def __init__(self, config: ProbeConfig, say: Callable[..., None], *, clock: Callable[[], float] = time.monotonic) -> None:
         self.config, self._say, self._clock = config, say, clock
         self.measured: dict[str, Path] = {}  # by destination
+        self.refused: dict[str, int] = {}  # packets that our reflector refused, by reason, since it began and as it told last
         self._probes: dict[str, asyncio.Task[None]] = {}
 
     async def reflect(self) -> None:
         """Answer the probes of others for ever."""
         arguments = ("--port", str(self.config.port), "--ssid", str(self.config.ssid))
-        await children.keep(REFLECTOR, arguments, lambda _: None, lambda code: self._say("reflector-ended", code=code))
+        await children.keep(REFLECTOR, arguments, self._take_refusals, lambda code: self._say("reflector-ended", code=code))
 
     async def follow(self, wanted: Mapping[str, str]) -> None:
         """Probe these nodes, by name and address, and no others."""
@@ -125,6 +126,14 @@ class Paths:
             path.add(msgspec.json.decode(line, type=ProbeWindow), self._clock())
         except (msgspec.DecodeError, ValueError) as error:
             self._say("probe-line", to=path.destination, reason=str(error))
+
+    def _take_refusals(self, line: bytes) -> None:
+        try:
+            told = msgspec.json.decode(line, type=dict[str, int | str])
+            self.refused = {reason: count for reason, count in told.items() if isinstance(count, int)}
+            self._say("refused", **told)
+        except (msgspec.DecodeError, ValueError) as error:
+            self._say("reflector-line", reason=str(error))
 
     def _ended(self, path: Path, code: int) -> None:
         path.ends += 1

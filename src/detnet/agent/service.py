@@ -1,8 +1,8 @@
-"""The agent of one node: watches its pods and the nodes, keeps limits, probes its neighbours, serves its metrics.
+"""The agent of one node: watches its pods and the nodes, keeps limits, probes its peers, serves its metrics.
 
     pods of this node ──► rounds ──► enforcer ──► token bucket in each pod
-    nodes ──► neighbours ──► paths ──► probes          metrics ◄── all of it
-    policies ──► critical flows of those pods ──► counted in the kernel as they pass
+    nodes, uses ──► peers ──► paths ──► probes         metrics ◄── all of it
+    policies ──► critical flows of those pods ──► counted in the kernel as they pass ──► uses
 
 Invariants: limits outlive the agent: it removes one only because the annotation is gone, or because Cilium's bandwidth manager took
 over. Where one part fails in a way that nobody foresaw, the whole agent ends, and is started again by the kubelet.
@@ -27,9 +27,10 @@ from detnet.agent.networks import Networks
 from detnet.agent.node_link import read_link
 from detnet.agent.passive import Passive
 from detnet.agent.paths import Paths, ProbeConfig
-from detnet.agent.peers import internal_ip, neighbours
+from detnet.agent.peers import internal_ip, peers
 from detnet.agent.rounds import Rounds
 from detnet.agent.sent import Sent, managed
+from detnet.agent.uses import Uses
 from detnet.errors import InputError
 from detnet.kube.client import Client, Selection, connect
 from detnet.kube.reflector import SILENCE_S, Reflector
@@ -52,8 +53,8 @@ STUCK_S = 60.0  # rounds come every few seconds; one that takes so long never en
 class AgentConfig(Struct, frozen=True, kw_only=True):
     """What an agent is to do.
 
-    `peers`: nodes to probe by name and address; None: the next `peer_count` on the ring of all nodes. `passive`: whether critical flows
-    are counted as they pass; `home`: the controller's namespace, where the cluster's default policy is.
+    `peers`: nodes to probe by name and address; None: `peer_count` of all, those first that critical flows go to. `passive`: whether
+    critical flows are counted as they pass; `home`: the controller's namespace, where the cluster's default policy is.
     """
 
     node: str
@@ -98,7 +99,7 @@ class Agent:
         self._pods: Store[Pod] = Store()
         self._nodes: Store[Node] = Store()
         self._cilium = Cilium(client, config.pacing, say)
-        self._paths = Paths(config.probe, say)
+        self._paths, self._uses = Paths(config.probe, say), Uses(config.node)
         networks = Networks()
         self._enforcer = Enforcer(networks, say)
         self._cables = Cables(self._with_cables, networks)
@@ -162,7 +163,8 @@ class Agent:
             if wanted is None:
                 found = {node.metadata.name: internal_ip(node) for node in self._nodes.all()}
                 reachable = {name: address for name, address in found.items() if address}
-                wanted = neighbours(self._config.node, reachable, self._config.peer_count)
+                uses = self._uses.look(self._passive.figures() if self._passive is not None else ())
+                wanted = peers(self._config.node, reachable, self._config.peer_count, uses=uses, probed=self._paths.measured)
             await self._paths.follow(wanted)
             await asyncio.sleep(PEERS_S)
 

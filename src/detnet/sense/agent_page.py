@@ -25,6 +25,8 @@ MOST_PATHS = 64
 MOST_PODS = 1024  # more than any kubelet runs
 PROBED = "stamp"  # the method of probes; a page without methods has no other
 LARGEST_COUNT = 2**53  # beyond it a float is no longer a count
+LONGEST_S = 1e9  # no time of a packet; a float that is near its own end is infinite in another unit
+MOST_KNOWN = 16  # the buckets of a histogram come one after the other
 
 _SAMPLE = re.compile(
     r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>.*)\})?[ \t]+(?P<value>[^ \t]+)(?:[ \t]+-?[0-9]+)?[ \t]*"
@@ -177,6 +179,8 @@ def _take(path: PathCounts, name: str, labels: Mapping[str, str], value: str, li
         path.up = _number(value, line) == 1
     elif name == "detnet_probe_lateness_seconds":
         path.lateness_s = _number(value, line)
+        if path.lateness_s > LONGEST_S:
+            raise _bad(line, "a time in seconds")
 
 
 def _labels_of_many(text: str, known: dict[str, dict[str, str]]) -> dict[str, str]:
@@ -190,6 +194,8 @@ def _labels_of_many(text: str, known: dict[str, dict[str, str]]) -> dict[str, st
     if not le or before.endswith(",") or _LE.fullmatch(edge) is None:
         return _labels(text)
     if before not in known:
+        if len(known) == MOST_KNOWN:
+            known.clear()
         known[before] = _labels(before)
     labels = known[before]
     return {**labels, "le": edge[:-1]} if labels else _labels(text)
@@ -225,7 +231,7 @@ def _edge(text: str, line: str) -> int:
     if edge is not None:
         return edge
     value = _number(text, line, finite=False)
-    edge = _EDGE_AT.get(value if value == float("inf") else round(value * 1e6, 3))
+    edge = _EDGE_AT.get(value if value == float("inf") else round(min(value, LONGEST_S) * 1e6, 3))
     if edge is None:
         raise _bad(line, "buckets of this version")
     return edge
