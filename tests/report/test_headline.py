@@ -84,6 +84,6 @@ def test_remarks_tell_price_noise_failures_and_the_early_end() -> None:
     assert result.remarks[1:] == (
         "Best effort carried 400 Mbit/s under control, 900 Mbit/s without.",
         "Critical traffic alone already had 1.30 ms: no pacing of others can mend that.",
-        "1 of 1 decisions could not be enforced.",
+        "1 of 1 decisions were not enforced at once; the journal says why.",
         "The run was ended before its time: the figures rest on what came before.",
     )

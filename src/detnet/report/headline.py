@@ -105,7 +105,7 @@ def _remarks(summary: Summary) -> Iterator[str]:
     if controlled.unmeasured_windows:
         yield f"{controlled.unmeasured_windows} of {controlled.windows} windows under control were not measured and count as missed."
     if summary.decisions.not_enforced:
-        yield f"{summary.decisions.not_enforced} of {summary.decisions.total} decisions could not be enforced."
+        yield f"{summary.decisions.not_enforced} of {summary.decisions.total} decisions were not enforced at once; the journal says why."
     if summary.pod_restarts is not None:
         yield f"{summary.pod_restarts or 'No'} pod{'s were' if summary.pod_restarts > 1 else ' was'} started again."
     if summary.interrupted:

@@ -81,7 +81,7 @@ def _tile(name: str, value: Callable[[PhaseSummary], str], summary: Summary) -> 
 def _decisions(run: Run, summary: Summary) -> Iterator[str]:
     counts = summary.decisions
     said = f"{counts.total} decisions: {counts.raised} up, {counts.cut} down, {counts.held} unchanged"
-    said += f"; {counts.not_enforced} could not be enforced" if counts.not_enforced else ""
+    said += f"; {counts.not_enforced} not enforced at once" if counts.not_enforced else ""
     if not counts.total:
         yield "<p>None was taken.</p>"
         return
