@@ -22,7 +22,7 @@ demo-kube: .venv/.runtime ## The quick start on a fresh Kubernetes of its own, m
 	@$(RUN)/detnet lab run --engine kube $(if $(SENSOR),--sensor $(SENSOR)) $(DEMO_FLAGS)
 
 test: .venv/.dev lint ## Lint, types, layers and every test
-	$(RUN)/pytest $(PYTEST_FLAGS)
+	$(RUN)/pytest -n 2 --dist loadgroup $(PYTEST_FLAGS)
 
 lint: .venv/.dev ## ruff, mypy --strict, import-linter
 	$(RUN)/ruff check .

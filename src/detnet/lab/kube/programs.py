@@ -6,6 +6,7 @@ programs; the cache lies outside the repository and outside a cluster's folder.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import platform
@@ -50,6 +51,14 @@ def ready(say: Callable[[str], None]) -> Path:
         return target
     go = gobuild.find_go(_SOURCES / module for module in _MODULES)
     target.parent.mkdir(parents=True, exist_ok=True)
+    with (target.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not target.is_dir():  # nobody else has built them meanwhile
+            _build(go, target, say)
+    return target
+
+
+def _build(go: str, target: Path, say: Callable[[str], None]) -> None:
     say(f"Building Kubernetes {version()} and Flannel with {go}, once: about eight minutes on two cores. They go to {target}")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="building-") as temporary:
         new = Path(temporary, "programs")
@@ -57,9 +66,7 @@ def ready(say: Callable[[str], None]) -> Path:
         for program in _programs():
             gobuild.build(go, program, new, say)
         write_image(new / PAUSE_ARCHIVE, PAUSE_IMAGE, new / "pause")
-        if not target.is_dir():  # somebody else was faster: theirs are the same
-            new.rename(target)
-    return target
+        new.rename(target)
 
 
 def _programs() -> list[gobuild.Program]:
