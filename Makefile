@@ -22,6 +22,7 @@ demo-kube: .venv/.runtime ## The quick start on a fresh Kubernetes of its own, m
 	@$(RUN)/detnet lab run --engine kube $(if $(SENSOR),--sensor $(SENSOR)) $(DEMO_FLAGS)
 
 test: .venv/.dev lint ## Lint, types, layers and every test
+	@deploy/get-helm || echo 'The tests of the chart that need Helm are left out.'
 	$(RUN)/pytest -n 2 --dist loadgroup $(PYTEST_FLAGS)
 
 lint: .venv/.dev ## ruff, mypy --strict, import-linter
@@ -48,7 +49,7 @@ bpf: ## Compile the eBPF programs anew (needs clang and libbpf's headers)
 
 venv: .venv/.runtime ## Only .venv with the detnet command
 
-manifests: .venv/.runtime ## Renew the chart's values and the plain manifests (needs Helm: deploy/get-helm)
+manifests: .venv/.runtime ## Renew the chart's values and the plain manifests (with the Helm of deploy/get-helm)
 	$(RUN)/python -m deploy.values
 	$(RUN)/python -m deploy.manifests
 

@@ -6,6 +6,7 @@ Invariants: each file is one template of the chart, rendered with the chart's ow
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -52,7 +53,10 @@ def helm() -> str:
     Raises:
         MissingFeatureError: nowhere.
     """
-    found = shutil.which("helm") or shutil.which("helm", path=ROOT / ".cache" / "bin")
+    script = ROOT / "deploy" / "get-helm"
+    version = re.search(r"^version=(\S+)$", script.read_text(), re.MULTILINE)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    found = shutil.which("helm") or (shutil.which("helm", path=cache / "detnet" / f"helm-{version[1]}") if version else None)
     if found is None:
         raise MissingFeatureError("Helm is not here.", "deploy/get-helm builds it with Go, once: some minutes")
     return found
