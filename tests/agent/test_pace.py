@@ -80,7 +80,20 @@ def test_a_clock_that_was_set_back_or_forth_refuses_nobody_for_long(
     for at_ns in rising(between_ns):
         bucket = it.after(bucket, at_ns) or bucket
     for moved in (BEGAN_NS + by_ns, BEGAN_NS - by_ns):
-        assert it.after(bucket, moved) or it.after(bucket, moved + max(burst, every) + hold_ns + every)
+        assert it.after(bucket, moved) or it.after(bucket, moved + max(burst, every) + hold_ns + every + S_NS)
+
+
+@given(
+    st.integers(1, 10**6), st.integers(0, 10**8), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**5)), max_size=200)
+)
+def test_stamps_out_of_order_let_no_more_pass(every: int, burst: int, steps: list[tuple[int, int]]) -> None:
+    at_ns, stamps = BEGAN_NS, []
+    for on_ns, early_ns in steps:  # kernels stamp each queue of a card by itself
+        at_ns += on_ns
+        stamps += [at_ns, at_ns - early_ns, at_ns]
+    found = passed(Pace(every, burst), stamps)
+    longest_ns = max(stamps, default=0) - min(stamps, default=0)
+    assert len(found) * every <= max(burst, every) + longest_ns
 
 
 @pytest.mark.parametrize(("burst_ns", "at_once"), [(0, 1), (1, 1), (10, 1), (25, 2), (100, 10)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -113,6 +114,12 @@ class Plant:
 
     async def add(self, body: Json) -> None:
         await self.fake.put(f"/api/v1/namespaces/factory/pods/{body['metadata']['name']}", body)
+
+    async def annotate(self, name: str, **annotations: str) -> None:
+        """Change annotations of a pod, as another would who has read it."""
+        body = copy.deepcopy(self.fake.object(f"/api/v1/namespaces/factory/pods/{name}") or {})
+        body["metadata"]["annotations"] |= annotations
+        await self.add(body)
 
     def annotations(self, name: str) -> dict[str, str]:
         found = self.fake.object(f"/api/v1/namespaces/factory/pods/{name}") or {"metadata": {}}

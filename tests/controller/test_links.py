@@ -142,3 +142,18 @@ def test_pods_of_a_dry_run_take_nothing_from_those_that_are_enforced() -> None:
     assert link.wishes().keys() == {"factory/a", "factory/b", "factory/r"}
     assert sum(link.shares(Mode.ENFORCE).values()) == mbps(150)
     assert link.limits("factory/boards")["factory/d"] == mbps(90)
+
+
+def test_shares_that_an_answer_makes_others_are_due() -> None:
+    kept = {"factory/a": Rate(67_500_000), "factory/b": Rate(64_500_000), "factory/c": Rate(68_000_000)}
+    found = {name: PodOutcome(Fate.UNCHANGED, "", rate) for name, rate in kept.items()}
+    its = Links()
+    its.follow(made([pod(name, "telemetry") for name in "abc"], policy()), {}, interval_s=0)
+    its.took(found, at_s=0, settle_s=0)
+    its.took(found, at_s=0, settle_s=0)
+    its.touched(["n1"])
+    assert its.wishes(["n1"]) == kept
+    its.took(found | {"factory/a": PodOutcome(Fate.FOREIGN_CHANGE, "", mbps(900))}, at_s=0, settle_s=0)
+    shares = its.by_node["n1"].wishes()
+    assert shares != kept
+    assert its.wishes(["n1"]) == shares

@@ -219,3 +219,25 @@ async def test_a_leader_that_is_stopped_while_it_is_woken_stops(tmp_path: Path) 
         work.cancel()
         await asyncio.wait({work}, timeout=10)
         assert work.cancelled()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.5])
+async def test_another_who_writes_right_after_us_is_seen_and_told(tmp_path: Path, after_s: float) -> None:
+    async with plant() as it, controlling(it.fake, tmp_path, FakeReadings(1.0)):
+        await until(lambda: it.limit("t1") > 0)
+        await asyncio.sleep(after_s)
+        await it.annotate("t1", **{EGRESS: "900M"})
+        await until(lambda: it.condition("Enforced").get("reason") == "Refused")
+        assert it.limit("t1") == 900_000_000
+
+
+@pytest.mark.parametrize("code", [429, 500])
+async def test_a_critical_pod_alone_on_its_node_is_tried_again(tmp_path: Path, code: int) -> None:
+    async with fake_api(PlantApi) as fake:
+        it = Plant(fake)
+        await it.fill()
+        await it.add(pod("r2", "robot", "n2"))
+        fake.faults.append(Fault(path="/pods/r2", method="PATCH", kind="status", code=code, times=1))
+        async with controlling(fake, tmp_path, FakeReadings(1.0)):
+            await until(lambda: fake.count("PATCH", "/pods/r2") == 1)
+            await until(lambda: PRIORITY in it.annotations("r2"))

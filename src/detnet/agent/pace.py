@@ -3,8 +3,9 @@
 The number is when the bucket would be full again. Each event takes a token, which moves it on by the time that a token takes to come; an
 event that would move it further than the whole bucket is refused.
 
-Invariants: integers only; in any time t no more pass than fit into the bucket and come in t; a refused event takes nothing. A clock that
-was set back, by more than was ever put off, begins with a full bucket instead of refusing until it has caught up.
+Invariants: integers only; in any time t no more pass than fit into the bucket and come in t; a refused event takes nothing. Events may come
+out of order by up to a second. A clock that was set back by more, beyond what was put off, begins with a full bucket instead of refusing
+until it has caught up.
 Source: ITU-T I.371, the generic cell rate algorithm.
 """
 
@@ -31,7 +32,7 @@ class Pace:
 
     def after(self, full_ns: int, at_ns: int) -> int:
         """When the bucket is full again after one more event at `at_ns`; 0 if that one is refused. A new bucket is 0."""
-        if full_ns < at_ns or full_ns - at_ns > self._longest_ns:
+        if full_ns < at_ns or full_ns - at_ns > self._longest_ns + S_NS:
             full_ns = at_ns
         full_ns += self._every_ns
         return full_ns if full_ns - at_ns <= self._burst_ns else 0

@@ -108,13 +108,13 @@ class Link(Struct, kw_only=True):
 
     def took(self, told: Mapping[str, PodOutcome], *, at_s: float, settle_s: float) -> None:
         """Learn what came of some of its pods. In a settled cluster that is nothing new, and so nothing is reckoned."""
+        wishes = self.wishes() if told else {}  # those that were asked for: what came of them may make others
         news = {pod: came for pod, came in told.items() if self.outcomes.get(pod) is not came}
         wrote = any(it.fate is Fate.WRITTEN for it in news.values())
         if news:
             self.outcomes |= news
             self._reckon()
         if told:
-            wishes = self.wishes()
             self.found = wishes if all(pod in told and told[pod].fate in _FOUND for pod in wishes) else None
         if wrote:
             self.settled_s = at_s + settle_s

@@ -3,7 +3,7 @@
     plan ──► links ◄── readings        decisions ──► wishes ──► annotations ──► fates ──► links, journal, metrics
 
 Invariants: a reading is taken in once; a link that brings none for an interval is blind, and its engine is told so; a pod is written
-when its link was decided or changed, not at every reading.
+when its link was decided or changed or one of its pods was, not at every reading; what could not be written is tried again each interval.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Rounds:
         self._declared: dict[str, Declared] = {}
         self._made: list[str] = []  # nodes whose engine is new
         self._stepped_s: dict[str, float] = {}
-        self._released_s = float("-inf")
+        self._again_s = float("-inf")
 
     def begin(self) -> None:
         """Lead from now on, from what the pods say."""
@@ -92,10 +92,13 @@ class Rounds:
         self.links.touched(touched)
         wishes = self.links.wishes(nodes | touched | decided.keys())
         now_s = self._clock()
-        if nodes or now_s - self._released_s >= interval_s:
-            self._released_s = now_s
+        again = now_s - self._again_s >= interval_s
+        if again:
+            self._again_s = now_s
+            wishes |= self.links.wishes(self.links.by_node)
+        if nodes or again:
             wishes |= dict.fromkeys(sorted(self._world.let_go()), Wish.RELEASED)
-        if wishes:
+        if wishes or again:  # also for nothing: pods are marked with our leadership until all are
             with self._counts.stage("write"):
                 outcomes = await self._annotator.write(wishes, self._declared)
             self._counts.wrote(outcomes)

@@ -71,11 +71,16 @@ class PodOutcome(Struct, frozen=True, gc=False):
 
 
 class _Written(Struct, frozen=True):
-    """Our last write to a pod; `pod` is the answer, None where it is not known whether the write took effect."""
+    """Our last write to a pod; `pod` is the answer, None where it is not known whether the write took effect.
+
+    `seen`: the pod's version as the watch had told it before the write. Once the watch has told another one, that is what counts: it may be
+    somebody else's, who wrote after us.
+    """
 
     uid: str
     at_s: float
     pod: Pod | None
+    seen: str
 
 
 class _Standing(NamedTuple):
@@ -235,6 +240,8 @@ class Annotator:
         held = await self._gate(until_s)
         if held is not None:
             return PodOutcome(held.fate, held.detail, before)
+        known = self._pods.get(key)
+        seen = known.metadata.resource_version if known is not None else ""
         try:
             after = await self._client.patch(PODS, meta.name, meta.namespace, body, timeout_s=self._write_s)
         except ApiError as error:
@@ -242,9 +249,9 @@ class Annotator:
                 self._quiet_until_s = self._clock() + (BUSY_S if error.retry_after_s is None else error.retry_after_s)
             return _failed(error, before)
         except UnreachableError as error:
-            self._remember(key, meta.uid, patch, None)
+            self._remember(key, meta.uid, patch, None, seen)
             return _failed(error, None)
-        self._remember(key, meta.uid, patch, after)
+        self._remember(key, meta.uid, patch, after, seen)
         if not matches(after, patch):
             return PodOutcome(Fate.NOT_READ_BACK, "the API server stored something else", enforced(after))
         return PodOutcome(planned.fate, planned.detail, enforced(after))
@@ -286,16 +293,18 @@ class Annotator:
     def _latest(self, key: str) -> Pod | None:
         """The pod as we know it: the answer to our own last write where the watch may not have brought it yet."""
         pod, last = self._pods.get(key), self._written.get(key)
-        fresh = pod is not None and last is not None and last.uid == pod.metadata.uid
-        return last.pod if fresh and last is not None and last.pod is not None else pod
+        if pod is None or last is None or last.pod is None:
+            return pod
+        newer = last.uid == pod.metadata.uid and last.seen == pod.metadata.resource_version
+        return last.pod if newer else pod
 
     def _settles(self, key: str, pod: Pod, planned: Plan) -> bool:
         last = self._written.get(key)
         return last is not None and last.uid == pod.metadata.uid and bool({EGRESS, PRIORITY} & set(planned.patch or {}))
 
-    def _remember(self, key: str, uid: str, patch: Mapping[str, str | None], pod: Pod | None) -> None:
+    def _remember(self, key: str, uid: str, patch: Mapping[str, str | None], pod: Pod | None, seen: str) -> None:
         if {EGRESS, PRIORITY} & set(patch):
-            self._written[key] = _Written(uid, self._clock(), pod)
+            self._written[key] = _Written(uid, self._clock(), pod, seen)
 
     def _forget(self, fence: Fence) -> None:
         """Forget the writes that have settled, what was found in another leadership, and pods that are gone."""
