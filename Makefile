@@ -23,7 +23,7 @@ demo-kube: .venv/.runtime ## The quick start on a fresh Kubernetes of its own, m
 
 test: .venv/.dev lint ## Lint, types, layers and every test
 	@deploy/get-helm || echo 'The tests of the chart that need Helm are left out.'
-	$(RUN)/pytest -n 2 --dist loadgroup $(PYTEST_FLAGS)
+	$(RUN)/pytest -n 2 $(PYTEST_FLAGS)
 
 lint: .venv/.dev ## ruff, mypy --strict, import-linter
 	$(RUN)/ruff check .

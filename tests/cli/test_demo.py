@@ -57,8 +57,16 @@ def test_any_other_failure_is_the_failure_of_the_demo(tmp_path: Path) -> None:
 
 
 def test_the_demo_on_kubernetes_passes_on_what_it_is_told() -> None:
-    command = ["make", "-n", "--old-file=.venv/.runtime", "demo-kube", "SENSOR=prometheus", "DEMO_FLAGS=--duration 2m"]
+    command = [
+        "make",
+        "-n",
+        "--no-print-directory",
+        "--old-file=.venv/.runtime",
+        "demo-kube",
+        "SENSOR=prometheus",
+        "DEMO_FLAGS=--duration 2m",
+    ]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "lab run --engine kube --sensor prometheus --duration 2m" in said
-    bare = subprocess.run(command[:4], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    bare = subprocess.run(command[:5], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert bare.strip().endswith("lab run --engine kube")

@@ -13,7 +13,7 @@ from bench.faults.plays import PLAYS
 from bench.lease import clock, plane
 from detnet.errors import MissingFeatureError
 
-pytestmark = [pytest.mark.kube, pytest.mark.xdist_group("waits")]
+pytestmark = pytest.mark.kube
 ROOT = Path(__file__).parents[2]
 LASTING_S = 15
 LONGEST_S = 1500  # about five minutes where nobody else works

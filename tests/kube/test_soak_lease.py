@@ -12,7 +12,7 @@ import pytest
 from bench.lease import clock, plane
 from detnet.errors import MissingFeatureError
 
-pytestmark = [pytest.mark.kube, pytest.mark.xdist_group("waits")]
+pytestmark = pytest.mark.kube
 ROOT = Path(__file__).parents[2]
 ROUNDS = 5
 LONGEST_S = 900  # about three minutes where nobody else works

@@ -57,7 +57,7 @@ def test_a_kubeconfig_says_where_and_who(tmp_path: Path) -> None:
         ({"insecure-skip-tls-verify": True}, None, "insecure-skip-tls-verify"),
         ({"server": "http://api:8080"}, None, "server"),
         ({"certificate-authority-data": "%%%"}, None, "certificate data"),
-        ({"certificate-authority": "missing.crt"}, None, "missing.crt"),
+        ({"certificate-authority": "missing.crt"}, None, "a text file that can be read"),
         ({}, {"exec": {"command": "aws"}}, "exec"),
         ({}, {"auth-provider": {"name": "oidc"}}, "auth-provider"),
         ({}, {"username": "a", "password": "b"}, "password"),
