@@ -31,7 +31,7 @@ lint: .venv/.dev ## ruff, mypy --strict, import-linter
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 
-soak-lease: .venv/.dev ## Two replicas on one real Lease, fifty faults, a judge over the audit log (root; about an hour)
+soak-lease: .venv/.dev ## Two replicas on one real Lease, fifty faults, a judge over the audit log (root; twenty minutes)
 	$(RUN)/python -m bench.lease $(SOAK_FLAGS)
 
 soak-faults: .venv/.dev ## Every fault that a cluster does to a controller, on a real API server (root; a quarter of an hour)

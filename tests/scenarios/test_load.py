@@ -149,7 +149,7 @@ def test_a_scenario_with_a_jitter_alone_has_no_links(tmp_path: Path) -> None:
         (LOAD + f"  cross: [{'{shape: steady, rate: 1M}, ' * 21}]\n", "at most 20"),
         (LOAD + "  demand: [{shape: pods, each: 1M, most: 0, every: 1s, stay: 1s}]\n", "load.demand[0].most"),
         (LOAD + "  demand: [{shape: pods, each: 1M, most: 9, every: 1ms, stay: 9h}]\n", "load.demand[0].stay"),
-        (LOAD + "  capacity: [{shape: trace, file: none.txt, scale: max=1M}]\n", "none.txt"),
+        (LOAD + "  capacity: [{shape: trace, file: none.txt, scale: max=1M}]\n", "a file that is there"),
         (LOAD + '  capacity: [{shape: trace, file: "a\\0b", scale: max=1M}]\n', "load.capacity[0].file"),
         (LOAD + "  capacity: [{shape: trace, file: bad.txt, scale: max=1M}]\n", "line 2"),
         (LOAD + "  capacity: [{shape: trace, file: bad.txt, scale: 1M}]\n", "load.capacity[0].scale"),
