@@ -54,7 +54,7 @@ def valid_pages() -> list[str]:
     path = [
         series("detnet_flow_sent_total", Type.COUNTER, 140),
         series("detnet_probe_up", Type.GAUGE, 1),
-        series("detnet_probe_lateness_seconds", Type.GAUGE, 0.0001),
+        series("detnet_probe_send_lateness_seconds", Type.GAUGE, 0.0001),
         *(Family("detnet_flow_loss_total", Type.COUNTER, "x",
                  [({"class": CLASS, "source": SOURCE, "destination": "n2", "direction": it}, 1)]) for it in ("forward", "backward")),
     ]  # fmt: skip
@@ -225,7 +225,7 @@ OURS = f'class="{CLASS}",source="{SOURCE}",destination="n2"'
         lambda _: f"detnet_flow_x{{}}{' ' * 2000}1{' ' * 2000}x y",
         lambda _: f'detnet_flow_x{{a="{QUOTE * 4000}}} 1',
         lambda _: f"detnet_flow_sent_total{{{OURS}}} {'1' * 4000}",
-        lambda number: f"detnet_probe_lateness_seconds{{{OURS.replace('n2', str(number % 60))}}} 1e{'0' * 3000}5",
+        lambda number: f"detnet_probe_send_lateness_seconds{{{OURS.replace('n2', str(number % 60))}}} 1e{'0' * 3000}5",
         lambda _: f"detnet_flow_x 1 {'1' * 4000} ",
         lambda _: "detnet_flow_x 1",
         lambda _: "",
@@ -250,7 +250,7 @@ def test_the_longest_page_takes_bounded_time_and_memory_whatever_is_in_it(line: 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (f"detnet_probe_lateness_seconds{{{OURS}}} 1e308", "a time in seconds"),  # infinite in milliseconds
+        (f"detnet_probe_send_lateness_seconds{{{OURS}}} 1e308", "a time in seconds"),  # infinite in milliseconds
         (f'detnet_flow_ipdv_seconds_bucket{{{OURS},le="1e308"}} 1', "use buckets of this version$"),  # infinite in microseconds
     ],
 )

@@ -81,7 +81,7 @@ def _flows(node: str, paths: Paths, figures: Iterable[Figures]) -> list[Family]:
                [(la, float(p.up(now_s, window_s))) for la, p in of]),
         Family("detnet_probe_period_seconds", Type.GAUGE, "Time from packet to packet.",
                [(la, paths.config.period_s) for la, _ in of]),
-        Family("detnet_probe_lateness_seconds", Type.GAUGE, "p95 of how late packets were sent, in the last window.", late),
+        Family("detnet_probe_send_lateness_seconds", Type.GAUGE, "p95 of how late packets were sent, in the last window.", late),
         Family("detnet_reflector_refused_packets_total", Type.COUNTER,
                "Packets that the reflector did not answer, since it began; renewed every 30 s at most.",
                [({"reason": reason}, float(count)) for reason, count in sorted(paths.refused.items())]),

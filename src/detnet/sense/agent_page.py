@@ -177,7 +177,7 @@ def _take(path: PathCounts, name: str, labels: Mapping[str, str], value: str, li
         path.lost_backward = _count(value, line)
     elif name == "detnet_probe_up":
         path.up = _number(value, line) == 1
-    elif name == "detnet_probe_lateness_seconds":
+    elif name == "detnet_probe_send_lateness_seconds":
         path.lateness_s = _number(value, line)
         if path.lateness_s > LONGEST_S:
             raise _bad(line, "a time in seconds")
