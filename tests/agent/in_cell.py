@@ -378,10 +378,8 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
 
 async def passive() -> dict[str, Any]:
     """A critical flow from one pod of the node to another, counted by the agent at both ends, until there is no such flow any more."""
-    try:
-        FlowCounter([1]).close()
-    except OSError as error:
-        return {"no bpf": str(error)}
+    if unable := _no_bpf():
+        return unable
     netns.create(ARM)
     netns.disable_ipv6(ARM)
     async with Links() as node, Links(ARM) as links:
@@ -396,9 +394,7 @@ async def passive() -> dict[str, Any]:
     start_pod()
     with netns.inside(ARM):
         put_into_pod(start(SLEEP).pid, ARM_UID)
-    config = AgentConfig(
-        node="n1", host="127.0.0.1", port=9320, probe=ProbeConfig(port=8620, ssid=862, period_s=0.01), peer_count=0
-    )
+    config = _watching()
     seen: dict[str, Any] = {}
     async with fake_api() as fake, connect(Access(server=fake.url)) as client:
         await _critical_pods(fake)
@@ -433,10 +429,8 @@ async def passive() -> dict[str, Any]:
 
 async def crowd() -> dict[str, Any]:
     """A pod that sends to more peers than are told, then to more than the kernel has room for, some of which are idle by then."""
-    try:
-        FlowCounter([1]).close()
-    except OSError as error:
-        return {"no bpf": str(error)}
+    if unable := _no_bpf():
+        return unable
     async with Links(POD) as links:
         await links.netlink.route("add", dst="default", gateway=NODE_IP)
     async with Links() as node:
@@ -475,16 +469,12 @@ async def crowd() -> dict[str, Any]:
 
 async def aimed() -> dict[str, Any]:
     """The agent in a cluster of seven nodes, all of them this machine, and its pod that sends to one of them, then to two."""
-    try:
-        FlowCounter([1]).close()
-    except OSError as error:
-        return {"no bpf": str(error)}
+    if unable := _no_bpf():
+        return unable
     start_pod()
     async with Links(POD) as links:
         await links.netlink.route("add", dst="default", gateway=NODE_IP)
-    config = AgentConfig(
-        node="n1", host="127.0.0.1", port=9320, probe=ProbeConfig(port=8620, ssid=862, period_s=0.01), peer_count=2
-    )
+    config = _watching(peer_count=2)
     seen: dict[str, Any] = {}
     async with fake_api() as fake, connect(Access(server=fake.url)) as client:
         for number in range(1, 8):
@@ -522,6 +512,21 @@ async def aimed() -> dict[str, Any]:
     return seen
 
 
+def _no_bpf() -> dict[str, Any] | None:
+    """Why no program can be loaded here; None where one can."""
+    try:
+        FlowCounter([1]).close()
+    except OSError as error:
+        return {"no bpf": str(error)}
+    return None
+
+
+def _watching(peer_count: int = 0) -> AgentConfig:
+    """An agent that watches flows, with slow probes."""
+    probe = ProbeConfig(port=8620, ssid=862, period_s=0.01)
+    return AgentConfig(node="n1", host="127.0.0.1", port=9320, probe=probe, peer_count=peer_count)
+
+
 async def _probed() -> dict[str, int]:
     """How many probes were sent, by destination."""
     found = re.findall(r'detnet_flow_sent_total{[^}]*destination="(\w+)"} (\d+)', await _page())
@@ -551,9 +556,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
 
 async def refused() -> dict[str, Any]:
     """The same agent without the right to load a program."""
-    config = AgentConfig(
-        node="n1", host="127.0.0.1", port=9320, probe=ProbeConfig(port=8620, ssid=862, period_s=0.01), peer_count=0
-    )
+    config = _watching()
     said = io.StringIO()
     async with fake_api() as fake, connect(Access(server=fake.url)) as client:
         await _critical_pods(fake)

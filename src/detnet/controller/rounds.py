@@ -90,12 +90,11 @@ class Rounds:
             decided = self._decide(readings, interval_s)
         touched = self._world.touched()
         self.links.touched(touched)
-        wishes = self.links.wishes(nodes | touched | decided.keys())
         now_s = self._clock()
         again = now_s - self._again_s >= interval_s
         if again:
             self._again_s = now_s
-            wishes |= self.links.wishes(self.links.by_node)
+        wishes = self.links.wishes(self.links.by_node if again else nodes | touched | decided.keys())
         if nodes or again:
             wishes |= dict.fromkeys(sorted(self._world.let_go()), Wish.RELEASED)
         if wishes or again:  # also for nothing: pods are marked with our leadership until all are

@@ -82,9 +82,8 @@ async def run(config: ControllerConfig, file: ConfigFile, access: Access) -> Non
         loop.add_signal_handler(number, stop.set)
     garbage.look_seldom()
     lease = file.settings.lease
-    unheard_s = (
-        lease.duration_seconds - lease.renew_deadline_seconds
-    ) / 2  # a write that was given up must not arrive in another's time
+    # A write that was given up must not arrive in another's time.
+    unheard_s = (lease.duration_seconds - lease.renew_deadline_seconds) / 2
     async with connect(access, unheard_s=unheard_s) as client:
         controller = Controller(config, file, client)
         settling = asyncio.create_task(_settle(controller.world))

@@ -9,10 +9,9 @@ Invariants: pure; every objective lies on an edge, as with an agent's.
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from detnet.sense.histogram import EDGES_US, OBJECTIVE_EDGES_US, Histogram
+from detnet.sense.histogram import EDGES_US, OBJECTIVE_EDGES_US, Histogram, quantile_us
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,15 +31,8 @@ FINER_US: tuple[float, ...] = tuple(
 
 def p95_ms(counts: Sequence[int]) -> float | None:
     """The 0.95-quantile of counts by `FINER_US`, interpolated within its bucket; the last edge for what is above it, None if empty."""
-    rank = 0.95 * sum(counts)
-    if not rank:
-        return None
-    cumulated = list(accumulate(counts))
-    at = bisect_left(cumulated, rank)
-    if at == len(FINER_US):
-        return FINER_US[-1] / 1e3
-    low = FINER_US[at - 1] if at else 0.0
-    return (low + (FINER_US[at] - low) * (rank - cumulated[at] + counts[at]) / counts[at]) / 1e3
+    found_us = quantile_us(counts, FINER_US, 0.95)
+    return None if found_us is None else found_us / 1e3
 
 
 def as_agents(counts: Sequence[int]) -> Histogram:

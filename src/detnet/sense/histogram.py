@@ -49,19 +49,24 @@ class Histogram:
 
     def quantile_us(self, q: float) -> float | None:
         """The q-quantile in microseconds, interpolated within its bucket as Prometheus' histogram_quantile does; None if empty."""
-        total = self.total
-        if total == 0:
-            return None
-        rank = q * total
-        for i, cumulated in enumerate(accumulate(self.counts)):
-            if cumulated >= rank and self.counts[i]:
-                if i == len(EDGES_US):
-                    return EDGES_US[-1]
-                low = EDGES_US[i - 1] if i else 0.0
-                return low + (EDGES_US[i] - low) * (rank - (cumulated - self.counts[i])) / self.counts[i]
-        return EDGES_US[-1]  # pragma: no cover - the last cumulated count is the total
+        return quantile_us(self.counts, EDGES_US, q)
 
     def within_ratio(self, edge_us: float) -> float | None:
         """The exact share of samples at or below an edge; None if empty."""
         total = self.total
         return sum(self.counts[: EDGES_US.index(edge_us) + 1]) / total if total else None
+
+
+def quantile_us(counts: Sequence[int], edges_us: Sequence[float], q: float) -> float | None:
+    """The q-quantile of counts in buckets with these upper edges, the last one open; interpolated within its bucket; None if empty."""
+    total = sum(counts)
+    if total == 0:
+        return None
+    rank = q * total
+    for i, cumulated in enumerate(accumulate(counts)):
+        if cumulated >= rank and counts[i]:
+            if i == len(edges_us):
+                return edges_us[-1]
+            low = edges_us[i - 1] if i else 0.0
+            return low + (edges_us[i] - low) * (rank - (cumulated - counts[i])) / counts[i]
+    return edges_us[-1]  # pragma: no cover - the last cumulated count is the total
